@@ -1,0 +1,391 @@
+"""Saves any DataArray or Dataset of ssbmaps to Zarr (format 2) or netCDF-4, and loads it back identical."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ssbmaps import _arrays
+from ssbmaps._errors import FormatError, SsbmapsError
+from ssbmaps.io._store_sparse import NetcdfAppender, ZarrAppender, is_sparse_variable, read_parts, write_parts
+from ssbmaps.io._store_types import LAYOUT, check_storable, decode_attrs, encode_attrs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    _X = TypeVar("_X", xr.DataArray, xr.Dataset)
+
+SUFFIXES = {".zarr": "Zarr", ".nc": "netCDF"}
+_VERSION = 1
+_CHUNKS = "ssbmaps_chunks"  # root attribute: files and bytes of each variable; Zarr itself reads a missing chunk as zeros
+
+
+def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save a DataArray or Dataset, so that `load` gives it back identical.
+
+    Dense, sparse and dask containers, boolean and text coordinates, and every kind of attribute that the data contract
+    allows. Written beside the target under a hidden name and renamed when complete, so that no half-written file is met.
+
+    Parameters
+    ----------
+    obj : xarray.DataArray or xarray.Dataset
+        What to save; it is not changed. Sparse containers need the fill value 0; dask blocks of them are written one after
+        another, blocks of the first dimension at a time.
+    path : str or path-like
+        Target, ending in ``.zarr`` (a folder in Zarr format 2) or ``.nc`` (netCDF-4).
+    overwrite : bool
+        Replace a store that is already there. Default: refuse.
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+
+    Raises
+    ------
+    SsbmapsError
+        The ending is unknown, the target exists, or something in `obj` cannot be stored; all such things are named at once.
+
+    Notes
+    -----
+    NaN is stored as NaN, unmeasured pixels through the coordinate `measured`. The layout is described in
+    `docs/formats/store.md`; dense variables are readable by any Zarr or netCDF program.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np, xarray as xr, ssbmaps
+    >>> map_ = xr.DataArray(np.arange(6).reshape(2, 3), dims=("y", "x"), attrs={"units": "counts"})
+    >>> path = ssbmaps.io.save(map_, pathlib.Path(tempfile.mkdtemp()) / "map.zarr")
+    >>> ssbmaps.io.load(path).identical(map_)
+    True
+    """
+    import xarray as xr
+
+    target = Path(path)
+    if not isinstance(obj, (xr.DataArray, xr.Dataset)):
+        raise SsbmapsError(f"io.save: expected an xarray.DataArray or Dataset, got {type(obj).__name__}.")
+    if target.suffix not in SUFFIXES:
+        raise SsbmapsError(f"io.save: {target.name!r} ends in {target.suffix!r}; expected {' or '.join(SUFFIXES)}.")
+    if not target.parent.is_dir():
+        raise SsbmapsError(f"io.save: the folder {str(target.parent)!r} does not exist; make it first.")
+    _check_target(target, overwrite)
+    check_storable(obj, f"io.save of {target.name}")
+    draft = target.with_name(f".{target.name}.writing-{os.getpid()}")
+    try:
+        _write(obj, draft, target)
+        _replace(draft, target)
+    except OSError as error:
+        raise SsbmapsError(f"io.save: {target.name} could not be written: {error}.") from error
+    finally:
+        _remove(draft)
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
+    """Load what `save` wrote, into memory.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A ``.zarr`` folder or ``.nc`` file written by `save`.
+
+    Returns
+    -------
+    xarray.DataArray or xarray.Dataset
+        Identical to what was saved: names, values, number types, coordinates, attributes. Sparse variables come back as
+        `sparse.COO`; dask containers as what their blocks were.
+
+    Raises
+    ------
+    FormatError
+        There is no such store, it was not written by ssbmaps, or parts of it are missing or damaged.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import sparse, xarray as xr, ssbmaps
+    >>> cube = xr.DataArray(sparse.eye(3, dtype="uint32"), dims=("x", "mz"), attrs={"units": "counts"})
+    >>> path = ssbmaps.io.save(cube, pathlib.Path(tempfile.mkdtemp()) / "cube.nc")
+    >>> type(ssbmaps.io.load(path).data).__name__
+    'COO'
+    """
+    source = Path(path)
+    _check_source(source)
+    try:
+        with _opened(source) as stored:
+            layout = _layout(stored, source)
+            if source.suffix == ".zarr":
+                _check_chunks(stored, source)
+            return _rebuild(stored.load(), layout, source)
+    except SsbmapsError:
+        raise
+    except Exception as error:
+        # The libraries below raise whatever broke first: OSError, KeyError, ValueError, codec errors of their own.
+        raise FormatError(f"{source.name}: is damaged or incomplete ({type(error).__name__}: {str(error)[:200]}).") from error
+
+
+def to_dense(obj: _X) -> _X:
+    """Give the same DataArray or Dataset with every container a plain numpy array.
+
+    Parameters
+    ----------
+    obj : xarray.DataArray or xarray.Dataset
+        Dense, sparse or dask; not changed. What is dask is computed.
+
+    Returns
+    -------
+    xarray.DataArray or xarray.Dataset
+        The same values, dims, coordinates and attributes. Unstored sparse values are the 0 (fill value) that they stand for.
+
+    Raises
+    ------
+    SsbmapsError
+        `obj` is no DataArray or Dataset.
+
+    Examples
+    --------
+    >>> import sparse, xarray as xr, ssbmaps
+    >>> cube = xr.DataArray(sparse.eye(2, dtype="uint32"), dims=("x", "mz"))
+    >>> ssbmaps.io.to_dense(cube).values.tolist()
+    [[1, 0], [0, 1]]
+    """
+    import xarray as xr
+
+    if isinstance(obj, xr.Dataset):
+        dense = {n: v.copy(data=_arrays.to_dense(v.data)) for n, v in obj.variables.items() if n not in obj.xindexes}
+        return obj.assign({n: v for n, v in dense.items() if n in obj.data_vars}).assign_coords(
+            {n: v for n, v in dense.items() if n in obj.coords}
+        )
+    if isinstance(obj, xr.DataArray):
+        coords = {n: v.variable.copy(data=_arrays.to_dense(v.data)) for n, v in obj.coords.items() if n not in obj.xindexes}
+        return obj.copy(data=_arrays.to_dense(obj.data)).assign_coords(coords)
+    raise SsbmapsError(f"io.to_dense: expected an xarray.DataArray or Dataset, got {type(obj).__name__}.")
+
+
+def is_store(path: Path) -> bool:
+    """Whether the path is a .zarr folder or a .nc file."""
+    return (path.suffix == ".zarr" and path.is_dir()) or (path.suffix == ".nc" and path.is_file())
+
+
+def info(path: Path) -> dict[str, Any]:
+    """What a store holds, from its metadata and coordinates."""
+    from ssbmaps._conventions import RASTER_DIMS, pixel_size
+
+    try:
+        with _opened(path) as stored:
+            layout = _layout(stored, path)
+            attrs = decode_attrs(stored.attrs, layout["attrs"][""])
+            value = layout["variable"]
+            sizes = {**{str(k): v for k, v in stored.sizes.items()}, **_sparse_sizes(layout)}
+            dims = tuple(layout["dims"])
+            if value is not None:
+                held = stored.variables[value].attrs if value in stored.variables else layout["sparse"][value]["attrs"]
+                attrs = decode_attrs(held, layout["attrs"][value])
+            raster = all(d in stored.coords for d in RASTER_DIMS)
+            mz = stored["mz"].values if "mz" in stored.coords else None
+            return {
+                "format": SUFFIXES[path.suffix],
+                "technique": attrs.get("technique"),
+                "polarity": attrs.get("polarity"),
+                "dims": dims,
+                "shape": tuple(sizes[d] for d in dims),
+                "pixel_size": pixel_size(stored, subject=path.name) if raster else None,
+                "pixel_size_note": "from the coordinates." if raster else "no coordinates y and x.",
+                "channels": None if mz is None else len(mz),
+                "channels_note": "as saved",
+                "mz_range": None if mz is None or not len(mz) else (float(mz.min()), float(mz.max())),
+                "tilt": attrs.get("tilt"),
+                "datasets": tuple(layout["variables"]),
+                "warnings": (),
+            }
+    except SsbmapsError:
+        raise
+    except Exception as error:
+        raise FormatError(f"{path.name}: is damaged or incomplete ({type(error).__name__}: {str(error)[:200]}).") from error
+
+
+def _sparse_sizes(layout: dict[str, Any]) -> dict[str, int]:
+    return {d: int(n) for note in layout["sparse"].values() for d, n in zip(note["dims"], note["shape"], strict=True)}
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise SsbmapsError(f"io.save: {target.name} exists already; pass overwrite=True to replace it, or choose another name.")
+    if target.is_dir() and not any((target / n).exists() for n in (".zgroup", "zarr.json")):
+        raise SsbmapsError(f"io.save: {target.name} is a folder that is no Zarr store; it is not replaced. Choose another name.")
+    if target.is_dir() != (target.suffix == ".zarr"):
+        raise SsbmapsError(f"io.save: {target.name} is not what its ending says; it is not replaced. Choose another name.")
+
+
+def _write(obj: xr.DataArray | xr.Dataset, draft: Path, target: Path) -> None:
+    """The plain variables through xarray, each sparse one part by part."""
+    import xarray as xr
+
+    value = None
+    if isinstance(obj, xr.DataArray):
+        value = obj.name if isinstance(obj.name, str) and obj.name not in {*obj.coords, *obj.dims} else _free_name(obj)
+        whole = xr.Dataset({value: obj.variable}, coords=obj.coords)
+    else:
+        whole = obj
+    layout: dict[str, Any] = {
+        "version": _VERSION,
+        "kind": type(obj).__name__,
+        "variable": value,
+        "name": obj.name if isinstance(obj, xr.DataArray) else None,
+        "dims": [str(d) for d in obj.dims],
+        "variables": [str(n) for n in whole.data_vars],
+        "coords": [str(n) for n in whole.coords],
+        "dtypes": {str(n): v.dtype.str if v.dtype.kind != "O" else "text" for n, v in whole.variables.items()},
+        "sparse": {},
+        "attrs": {},
+    }
+    plain, sparse = xr.Dataset(), dict[str, Any]()
+    for name, variable in whole.variables.items():
+        attrs, layout["attrs"][str(name)] = encode_attrs(variable.attrs)
+        if is_sparse_variable(variable):
+            sparse[str(name)] = variable.data
+            held = {k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in attrs.items()}
+            note = {"dims": variable.dims, "shape": variable.shape, "dtype": variable.dtype.str, "attrs": held}
+            layout["sparse"][str(name)] = note
+        else:
+            plain[name] = xr.Variable(variable.dims, _storable(variable), attrs, encoding=_encoding(variable))
+    plain = plain.set_coords([n for n in layout["coords"] if n in plain.variables])
+    plain.attrs, layout["attrs"][""] = encode_attrs(obj.attrs if isinstance(obj, xr.Dataset) else {})
+    plain.attrs[LAYOUT] = json.dumps(layout)
+    if target.suffix == ".zarr":
+        _write_zarr(plain, sparse, draft)
+    else:
+        plain.to_netcdf(draft, engine="h5netcdf", mode="w")
+        for name, data in sparse.items():
+            write_parts(NetcdfAppender(draft, name), data, f"io.save: variable {name!r}")
+
+
+def _free_name(obj: xr.DataArray) -> str:
+    name = "values"
+    while name in obj.coords or name in obj.dims:
+        name += "_"
+    return name
+
+
+def _storable(variable: Any) -> Any:
+    """The container as the formats take it: half floats wider, text as text, dask blocks of even size."""
+    data = variable.data
+    if variable.dtype.kind == "O":
+        return np.asarray(data).astype(str)
+    if _arrays.is_dask(data):
+        data = data.rechunk(tuple(max(c) for c in data.chunks))
+    return data.astype(np.float32) if variable.dtype == np.float16 else data
+
+
+def _encoding(variable: Any) -> dict[str, Any]:
+    return {"_FillValue": None} if variable.dtype.kind in "iuf" else {}
+
+
+def _write_zarr(plain: xr.Dataset, sparse: dict[str, Any], draft: Path) -> None:
+    import zarr
+
+    options: dict[str, Any] = {"zarr_format": 2} if int(zarr.__version__.split(".")[0]) >= 3 else {}
+    for name, data in sparse.items():
+        write_parts(ZarrAppender(draft, name, options), data, f"io.save: variable {name!r}")
+    plain.to_zarr(draft, mode="a", consolidated=False, **options)  # last: each write replaces the root attributes
+    zarr.open_group(str(draft), mode="r+").attrs[_CHUNKS] = json.dumps(_chunk_sizes(draft))
+    zarr.consolidate_metadata(str(draft), **options)
+
+
+def _chunk_sizes(folder: Path) -> dict[str, list[int]]:
+    """Number of chunk files of each variable and their bytes together; metadata files begin with a dot."""
+    sizes: dict[str, list[int]] = {}
+    for variable in sorted(p for p in folder.iterdir() if p.is_dir()):
+        files = [p.stat().st_size for p in variable.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        sizes[variable.name] = [len(files), sum(files)]
+    return sizes
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """Put the finished draft in the target's place; an old folder is moved aside first and removed after."""
+    if draft.is_dir() and target.exists():
+        old = target.with_name(f".{target.name}.replaced-{os.getpid()}")
+        target.rename(old)
+        draft.rename(target)
+        shutil.rmtree(old)
+    else:
+        draft.replace(target)
+
+
+def _remove(draft: Path) -> None:
+    if draft.is_dir():
+        shutil.rmtree(draft)
+    else:
+        draft.unlink(missing_ok=True)
+
+
+def _check_source(source: Path) -> None:
+    if source.suffix not in SUFFIXES:
+        raise FormatError(f"{source.name}: ends in {source.suffix!r}; io.load reads {' and '.join(SUFFIXES)}, io.read the rest.")
+    if not source.exists():
+        raise FormatError(f"{source.name}: no such file in {str(source.parent)!r}.")
+    if not is_store(source):
+        raise FormatError(f"{source.name}: a .zarr store is a folder and a .nc store is a file; this is neither.")
+
+
+def _opened(source: Path) -> xr.Dataset:
+    import xarray as xr
+
+    engine = "zarr" if source.suffix == ".zarr" else "h5netcdf"
+    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
+    return xr.open_dataset(
+        source, engine=engine, mask_and_scale=False, decode_times=False, decode_timedelta=False, cache=False, **options
+    )
+
+
+def _layout(stored: xr.Dataset, source: Path) -> dict[str, Any]:
+    if LAYOUT not in stored.attrs:
+        raise FormatError(f"{source.name}: was not written by ssbmaps.io.save (it lacks {LAYOUT!r}); open it with xarray.")
+    layout: dict[str, Any] = json.loads(stored.attrs[LAYOUT])
+    if layout.get("version") != _VERSION:
+        said = layout.get("version")
+        raise FormatError(f"{source.name}: has layout version {said}; this ssbmaps reads {_VERSION}. Update ssbmaps.")
+    return layout
+
+
+def _check_chunks(stored: xr.Dataset, source: Path) -> None:
+    """Zarr reads an absent chunk as zeros: compare the files with what `save` counted."""
+    expected, found = json.loads(stored.attrs[_CHUNKS]), _chunk_sizes(source)
+    pairs = {n: (found.get(n, [0, 0]), said) for n, said in expected.items()}
+    wrong = [f"{n}: {f} files of {b} bytes, expected {m} of {c}" for n, ((f, b), (m, c)) in pairs.items() if (f, b) != (m, c)]
+    if wrong:
+        raise FormatError(f"{source.name}: chunks are missing or cut short ({'; '.join(wrong)}). Copy it again.")
+
+
+def _rebuild(stored: xr.Dataset, layout: dict[str, Any], source: Path) -> xr.DataArray | xr.Dataset:
+    import xarray as xr
+
+    variables: dict[str, Any] = {}
+    for name in [*layout["coords"], *layout["variables"]]:
+        note = layout["sparse"].get(name)
+        if note is not None:
+            data = read_parts(stored, name, note, source.name)
+            held, dims = note["attrs"], tuple(note["dims"])
+        else:
+            variable = stored.variables[name]
+            data, held, dims = _typed(variable.values, layout["dtypes"][name]), variable.attrs, variable.dims
+        variables[name] = xr.Variable(dims, data, decode_attrs(held, layout["attrs"][name]))
+    whole = xr.Dataset({n: variables[n] for n in layout["variables"]}, coords={n: variables[n] for n in layout["coords"]})
+    whole.attrs = decode_attrs(stored.attrs, layout["attrs"][""])
+    if layout["kind"] == "Dataset":
+        return whole
+    result: xr.DataArray = whole[layout["variable"]].transpose(*layout["dims"])
+    result.name = layout["name"]
+    return result
+
+
+def _typed(values: Any, dtype: str) -> Any:
+    return values.astype(str) if dtype == "text" else values.astype(np.dtype(dtype), copy=False)
