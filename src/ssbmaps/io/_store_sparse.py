@@ -87,7 +87,7 @@ class NetcdfAppender:
 
     def append(self, parts: Mapping[str, NDArray[Any]], before: Mapping[str, int]) -> None:
         """Add a piece to each part that holds `before` values along its dimension already; the first piece makes it."""
-        import h5netcdf  # type: ignore[import-untyped]
+        import h5netcdf
 
         options = {"chunks": (_CHUNK,), "compression": "gzip", "compression_opts": 1, "shuffle": True}
         with h5netcdf.File(self.path, "a") as file:
