@@ -1,0 +1,31 @@
+"""From spectra to maps: ion masses, fragment maps, integrated lines and bands, phases."""
+
+from __future__ import annotations
+
+from ssbmaps.maps._calibration import calibrate_mass
+from ssbmaps.maps._dead_time import correct_dead_time
+from ssbmaps.maps._doublets import separate_doublet
+from ssbmaps.maps._drift import align_scans
+from ssbmaps.maps._fragments import fragment_maps, ion_mz
+from ssbmaps.maps._integrate import integrate
+from ssbmaps.maps._interference import interferences
+from ssbmaps.maps._isotopes import check_isotopes
+from ssbmaps.maps._phases import label_phases
+from ssbmaps.maps._resolution import mass_resolution
+from ssbmaps.maps._totals import normalise, total
+
+__all__ = [
+    "align_scans",
+    "calibrate_mass",
+    "check_isotopes",
+    "correct_dead_time",
+    "fragment_maps",
+    "integrate",
+    "interferences",
+    "ion_mz",
+    "label_phases",
+    "mass_resolution",
+    "normalise",
+    "separate_doublet",
+    "total",
+]
