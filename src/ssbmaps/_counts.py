@@ -1,0 +1,57 @@
+"""Statistics of counts: whether a map varies more than Poisson counting explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+BLOCK = 8  # px; smallest side of the blocks
+MIN_COUNTS = 5.0  # per block on average: below, chi-square is no fair copy of the index of dispersion
+
+
+@dataclass(frozen=True)
+class BlockDispersion:
+    """Variance of block sums over the one from counting, its 99.9 % quantile if counting is all, and the relative excess."""
+
+    index: float
+    limit: float
+    excess: float
+    block: int
+    n_blocks: int
+
+
+def block_dispersion(values: Floats, variance: Floats, measured: Bools) -> BlockDispersion | None:
+    """Index of dispersion of sums over square blocks of a (row, column) map; None if fewer than four blocks are whole.
+
+    Σ (S − mean S)² / ((n − 1) mean V), with S and V the sums of values and variances, is χ² over its degrees of freedom for
+    a uniform map. Blocks start at 8 px and double until they hold 5 counts on average; only fully measured ones count.
+    """
+    from scipy.stats import chi2
+
+    block = BLOCK
+    while True:
+        whole = _sums(measured.astype(np.float64), block) == block**2
+        if whole.sum() < 4:
+            return None
+        total, noise = (_sums(np.where(measured, v, 0.0), block)[whole] for v in (values, variance))
+        if noise.mean() >= MIN_COUNTS:
+            break
+        block *= 2
+    freedom = len(total) - 1
+    spread = float(total.var(ddof=1))
+    excess = np.sqrt(max(spread - noise.mean(), 0.0)) / total.mean()
+    limit = float(chi2.isf(1e-3, freedom)) / freedom
+    return BlockDispersion(spread / float(noise.mean()), limit, float(excess), block, len(total))
+
+
+def _sums(values: Floats, block: int) -> Floats:
+    ny, nx = (n // block for n in values.shape)
+    return np.asarray(values[: ny * block, : nx * block].reshape(ny, block, nx, block).sum(axis=(1, 3)))
