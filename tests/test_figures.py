@@ -9,12 +9,17 @@ import sparse
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from ssbmaps import SsbmapsError, figures
 from ssbmaps._conventions import raster_coords
-from ssbmaps.figures._panels import MapGrid
+from ssbmaps.figures._grid import MapGrid
+from ssbmaps.figures._scale import Wish, number_colours
 from ssbmaps.figures._style import COUNTS_MAP, MM_PER_INCH, SIGNED_MAP, UNMEASURED, colour_map
 
 
@@ -26,12 +31,12 @@ def counts(shape: tuple[int, ...] = (12, 20), pixel: tuple[float, float] = (0.5,
     return maps.assign_coords(fragment=["PO2-", "PO3-", "SO3-", "S-", "Cl-"][: shape[0]]) if len(shape) == 3 else maps
 
 
-def words(fig: mpl.figure.Figure) -> str:
+def words(fig: Figure) -> str:
     """All text that stands on the figure outside its axes, lines joined."""
     return " ".join(t.get_text() for t in fig.texts)
 
 
-def scale_bar(fig: mpl.figure.Figure) -> tuple[Rectangle, mpl.axes.Axes]:
+def scale_bar(fig: Figure) -> tuple[Rectangle, Axes]:
     found = [(p, axes) for axes in fig.axes for p in axes.patches if p.get_gid() == "scale-bar"]
     assert len(found) == 1
     return found[0]
@@ -163,13 +168,19 @@ def test_a_sparse_map_falls_back_to_its_full_range_and_says_so() -> None:
     assert "full range" in words(fig)
 
 
-def test_a_panel_that_differs_is_named() -> None:
+def test_every_bar_says_its_own_scale() -> None:
+    """The words stand under the bar they belong to: same left edge, below it, above the next row."""
     maps = counts((4, 12, 20))
     maps[1] = 0
     maps[1, 3, 4] = 1
-    said = words(figures.grid_figure(maps))
-    assert said.count("0.5–99.5 percentile") == 1
-    assert said.endswith(r"$\mathrm{PO_{3}^{-}}$: full range")
+    fig = figures.grid_figure(maps)
+    said = [t for t in fig.texts if t.get_text() in ("0.5–99.5 percentile", "full range")]
+    assert [t.get_text() for t in said] == ["0.5–99.5 percentile", "full range", *["0.5–99.5 percentile"] * 2]
+    for text, bar in zip(said, fig.axes[4:], strict=True):
+        box, own = text.get_window_extent(), bar.get_window_extent()
+        assert box.x0 == pytest.approx(own.x0, abs=1)
+        assert -10 < (own.y0 - box.y1) / fig.dpi * MM_PER_INCH - 3.2 < 2
+        assert box.x1 <= own.x1 + 1
 
 
 @pytest.mark.parametrize(("value", "limits"), [(0, (0, 1)), (7, (0, 7)), (-3, (-3, 3))])
@@ -186,9 +197,29 @@ def test_log_scale_draws_zero_as_measured_and_says_so() -> None:
     fig = figures.map_figure(map_, scale="log")
     image = fig.axes[0].images[0]
     assert isinstance(image.norm, LogNorm)
-    assert "0.5–99.5 percentile of values above 0; log scale, zeros in the lowest colour" in words(fig)
+    assert "log scale; 0.5–99.5 percentile" in words(fig)
+    assert "zeros in the lowest colour; percentiles of values above 0" in words(fig)
     assert not np.ma.getmaskarray(image.get_array()).any()
     np.testing.assert_allclose(image.to_rgba(image.get_array())[0, 0], image.cmap(0.0))
+
+
+def test_one_count_differs_from_none_on_a_log_scale() -> None:
+    """Where most counts are 0 or 1, the lower percentile is 1; the colour of 0 is its own."""
+    map_ = xr.DataArray(np.random.default_rng(1).poisson(0.2, (30, 40)), dims=("y", "x"), attrs={"units": "counts"})
+    image = figures.map_figure(map_, scale="log").axes[0].images[0]
+    none, one = (image.to_rgba(image.get_array())[map_.values == n][0] for n in (0, 1))
+    assert np.abs(none - one).max() > 0.1
+    assert figures.map_figure(map_, scale="log", limits=(1, 3)).axes[0].images[0].get_clim() == (1, 3)
+
+
+@pytest.mark.parametrize(("top", "expected"), [(8, [0, 2, 4, 6, 8]), (3, [0, 1, 2, 3]), (38, [0, 10, 20, 30]), (1, [0, 1])])
+def test_ticks_of_counts_are_whole_and_as_many_as_fit(top: int, expected: list[float]) -> None:
+    map_ = xr.DataArray(np.array([[0, top]]), dims=("y", "x"), attrs={"units": "counts"})
+    colours = number_colours(
+        [map_.values.astype(float)], Wish.checked("test", None, None, "linear", None), whole=True, subject=""
+    )
+    assert colours is not None
+    assert colours.ticks(5) == expected
 
 
 def test_signed_values_get_a_diverging_map_about_zero() -> None:
@@ -268,13 +299,13 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(width: float) -> None:
     fig.fit_width(width)
     fig.canvas.draw()
     renderer = fig.canvas.get_renderer()
-    texts = [t for t in fig.findobj(mpl.text.Text) if t.get_visible() and t.get_text()]
+    texts = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text()]
     ticks = {t for axes in fig.axes for axis in (axes.xaxis, axes.yaxis) for t in axis.get_ticklabels()}
     shown = [t.get_window_extent(renderer) for t in texts if t not in ticks or t.get_window_extent(renderer).width > 0]
     page = fig.bbox
     assert all(b.x0 >= page.x0 and b.x1 <= page.x1 and b.y0 >= page.y0 and b.y1 <= page.y1 for b in shown)
     for first, second in itertools.combinations(shown, 2):
-        overlap = mpl.transforms.Bbox.intersection(first, second)
+        overlap = Bbox.intersection(first, second)
         assert overlap is None or overlap.width * overlap.height < 1e-9
 
 

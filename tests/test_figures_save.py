@@ -82,6 +82,24 @@ def test_text_stays_text_in_svg(fig: Figure, tmp_path: Path) -> None:
     assert re.search(r"7px", svg)
 
 
+def test_text_of_composites_and_spectra_stays_text(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).poisson(4.0, (3, 20, 31))
+    coords = {"fragment": ["PO3-", "63Cu+", "Cl-"], **raster_coords((20, 31), (0.5, 0.5))}
+    maps = xr.DataArray(values, dims=("fragment", "y", "x"), coords=coords, attrs={"units": "counts"})
+    cube = xr.DataArray(values.T, dims=("x", "y", "mz"), coords={"mz": [34.9, 62.9, 79.0]}, attrs={"units": "counts"})
+    drawn = {
+        "colours add": figures.composite_figure(maps, contours=maps[0].assign_attrs(units="um") - 3.0, levels=[0, 1]),
+        "sum of 620 spectra": figures.spectrum_figure(cube, assigned=["Cl-", "PO3-"], scale="log"),
+    }
+    for word, fig in drawn.items():
+        svg = figures.save(fig, tmp_path / "a.svg", columns=2, overwrite=True).read_text(encoding="utf-8")
+        assert word in svg
+        assert "glyph" not in svg
+        path = figures.save(fig, tmp_path / "a.pdf", journal="acs", overwrite=True)
+        assert b"/Type3" not in path.read_bytes()
+        assert abs(size_mm(path)[0] - 82.55) < 0.1
+
+
 def test_text_stays_text_in_pdf(fig: Figure, tmp_path: Path) -> None:
     """TrueType fonts embedded as Type 42, no Type 3 outlines; the words are shown as strings by a text operator."""
     data = figures.save(fig, tmp_path / "a.pdf").read_bytes()

@@ -1,11 +1,13 @@
-"""Figures ready for print: maps, map grids, components and profiles at the width of a journal column.
+"""Figures ready for print: maps, composites, components, profiles and spectra at the width of a journal column.
 
 The only room that imports matplotlib. It uses neither pyplot nor global settings.
 """
 
 from ssbmaps.figures._components import component_figure
+from ssbmaps.figures._composite import composite_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._profiles import profile_figure
 from ssbmaps.figures._save import save
+from ssbmaps.figures._spectrum import spectrum_figure
 
-__all__ = ["component_figure", "grid_figure", "map_figure", "profile_figure", "save"]
+__all__ = ["component_figure", "composite_figure", "grid_figure", "map_figure", "profile_figure", "save", "spectrum_figure"]

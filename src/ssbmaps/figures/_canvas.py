@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 LINE = 3.2  # height in mm of a line of text at 7 pt
-SWATCH = 2.2
 MARGIN = 1.0
 MAX_HEIGHT = 230.0  # the tallest page of the journals
-
-LegendRow: TypeAlias = "list[tuple[float, str, str]]"  # (offset in mm, colour, text)
 
 
 class PrintFigure(Figure):
@@ -109,17 +106,3 @@ def wrapped(fig: PrintFigure, phrases: Sequence[str], width: float) -> list[str]
                 lines[-1] = longer
         lines[-1] += " "
     return [line.rstrip() for line in lines]
-
-
-def legend_rows(fig: PrintFigure, entries: Sequence[tuple[str, str]], width: float) -> list[LegendRow]:
-    """Rows that hold `entries` within `width` mm."""
-    rows: list[LegendRow] = []
-    used = width + 1
-    for colour, text in entries:
-        size = SWATCH + 1.0 + fig.text_width(text)
-        if used + size > width:
-            rows.append([])
-            used = 0.0
-        rows[-1].append((used, colour, text))
-        used += size + 3.0
-    return rows

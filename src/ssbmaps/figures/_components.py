@@ -40,7 +40,7 @@ def component_figure(
         How many of the largest channels of each spectrum are labelled with their position; 0 for none. Peaks below a
         twentieth of the largest, and peaks too close to a larger one for their labels to fit, go without.
     percentile : tuple of float, optional
-        Percentiles at which the colours of each map end, stated in the figure; None is the full range.
+        Percentiles at which the colours of each map end, stated on the bar; None is the full range.
     cmap : str, optional
         A Crameri or matplotlib colour map; None is "navia", or "vik" about 0 where values are negative.
 
@@ -70,7 +70,8 @@ def component_figure(
     'm/z (Da)'
     """
     from ssbmaps.figures._canvas import finished
-    from ssbmaps.figures._panels import MapPanel, map_sheet, read_grid
+    from ssbmaps.figures._grid import read_grid
+    from ssbmaps.figures._panels import MapPanel, map_sheet
     from ssbmaps.figures._scale import Wish, number_colours
     from ssbmaps.figures._spectra import SpectrumPlot
 

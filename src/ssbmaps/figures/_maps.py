@@ -9,6 +9,8 @@ from ssbmaps._errors import SsbmapsError
 from ssbmaps.figures._labels import channel_title, ion_label, quantity_label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -23,6 +25,8 @@ def map_figure(
     limits: tuple[float, float] | None = None,
     scale: str = "linear",
     cmap: str | None = None,
+    contours: xr.DataArray | None = None,
+    levels: Sequence[float] | None = None,
 ) -> Figure:
     """Draw one map with its colour bar and scale bar.
 
@@ -38,7 +42,7 @@ def map_figure(
     title : str, optional
         Text above the map. None takes the map's own ion, line, band, component or name.
     percentile : tuple of float, optional
-        Lower and upper percentile of the pixels at which the colours end, stated in the figure. None is the full range.
+        Lower and upper percentile of the pixels at which the colours end, stated on the bar. None is the full range.
         Where both percentiles are the same value, as in very sparse maps, the full range is used, and stated.
     limits : tuple of float, optional
         Lower and upper value at which the colours end, in the unit of the map; they replace `percentile`.
@@ -46,6 +50,12 @@ def map_figure(
         How values become colours. On a log scale zeros take the lowest colour.
     cmap : str, optional
         A Crameri or matplotlib colour map. None is "navia", or "vik" about 0 where values are negative.
+    contours : DataArray, optional
+        Lines over the map: a distance (y, x) in um, from `ssbmaps.interfaces.distance_to`, or labels (y, x), from
+        `ssbmaps.maps.label_phases`, whose boundaries run along pixel edges. Its pixels are exactly those of the map. The lines
+        are white with a dark casing and stand in the legend; NaN and unmeasured pixels interrupt them.
+    levels : sequence of float, optional
+        Distances in um at which lines are drawn; None is 0, the edge itself. Beside 0 the others are dashed.
 
     Returns
     -------
@@ -57,6 +67,8 @@ def map_figure(
     ------
     SsbmapsError
         If `map_` is no (y, x) map, holds infinite values, lies on uneven coordinates, or an option is out of range.
+    GridMismatchError
+        If `contours` lies on other pixels than the map.
 
     References
     ----------
@@ -72,7 +84,9 @@ def map_figure(
     '$\\\\mathrm{PO_{3}^{-}}$'
     """
     from ssbmaps.figures._canvas import finished
-    from ssbmaps.figures._panels import MapPanel, map_sheet, read_grid
+    from ssbmaps.figures._contours import read_contours
+    from ssbmaps.figures._grid import read_grid
+    from ssbmaps.figures._panels import MapPanel, map_sheet
     from ssbmaps.figures._scale import Wish, class_colours, number_colours
 
     subject = "figures.map_figure"
@@ -84,7 +98,9 @@ def map_figure(
     else:
         colours = number_colours([image], wish, whole=map_.dtype.kind in "iub", subject=subject)
     panel = MapPanel(_title(title, map_), image, colours)
-    return finished(map_sheet([panel], read_grid(map_, subject=subject), quantity=quantity_label(map_)))
+    grid = read_grid(map_, subject=subject)
+    lines = read_contours(contours, levels, map_, grid, subject=subject)
+    return finished(map_sheet([panel], grid, quantity=quantity_label(map_), contours=lines))
 
 
 def grid_figure(
@@ -97,6 +113,8 @@ def grid_figure(
     limits: tuple[float, float] | None = None,
     scale: str = "linear",
     cmap: str | None = None,
+    contours: xr.DataArray | None = None,
+    levels: Sequence[float] | None = None,
 ) -> Figure:
     """Draw the maps of several channels side by side, with one scale bar for all.
 
@@ -116,13 +134,19 @@ def grid_figure(
         Put a, b, c … before the titles.
     percentile : tuple of float, optional
         Lower and upper percentile of the pixels at which the colours end, per map or, when `shared` is set, over all maps;
-        stated in the figure. None is the full range.
+        stated on the bar. None is the full range.
     limits : tuple of float, optional
         Lower and upper value at which the colours end, in the unit of the maps; they replace `percentile`.
     scale : {"linear", "log"}
         How values become colours. On a log scale zeros take the lowest colour.
     cmap : str, optional
         A Crameri or matplotlib colour map. None is "navia", or "vik" about 0 where values are negative.
+    contours : DataArray, optional
+        Lines over the maps: a distance (y, x) in um, from `ssbmaps.interfaces.distance_to`, or labels (y, x), from
+        `ssbmaps.maps.label_phases`, whose boundaries run along pixel edges. Its pixels are exactly those of the maps. The lines
+        are white with a dark casing and stand in the legend; NaN and unmeasured pixels interrupt them.
+    levels : sequence of float, optional
+        Distances in um at which lines are drawn; None is 0, the edge itself. Beside 0 the others are dashed.
 
     Returns
     -------
@@ -133,6 +157,8 @@ def grid_figure(
     ------
     SsbmapsError
         If `maps` has no channel dimension, or one besides it and y, x, or an option is out of range.
+    GridMismatchError
+        If `contours` lies on other pixels than the maps.
 
     Examples
     --------
@@ -144,7 +170,9 @@ def grid_figure(
     ['$\\\\mathrm{PO_{3}^{-}}$', '$\\\\mathrm{S^{-}}$']
     """
     from ssbmaps.figures._canvas import finished
-    from ssbmaps.figures._panels import MapPanel, map_sheet, read_grid
+    from ssbmaps.figures._contours import read_contours
+    from ssbmaps.figures._grid import read_grid
+    from ssbmaps.figures._panels import MapPanel, map_sheet
     from ssbmaps.figures._scale import Wish, number_colours
 
     subject = "figures.grid_figure"
@@ -172,7 +200,10 @@ def grid_figure(
     ]
     width = per_row or (len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3 if len(panels) < 10 else 4)
     grid = read_grid(ordered, subject=subject)
-    return finished(map_sheet(panels, grid, per_row=min(width, len(panels)), quantity=quantity_label(maps), shared=shared))
+    lines = read_contours(contours, levels, ordered, grid, subject=subject)
+    per_row = min(width, len(panels))
+    sheet = map_sheet(panels, grid, per_row=per_row, quantity=quantity_label(maps), shared=shared, contours=lines)
+    return finished(sheet)
 
 
 def _title(title: str | None, map_: xr.DataArray) -> str:

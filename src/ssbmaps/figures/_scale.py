@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
-from matplotlib.ticker import MaxNLocator
 
+from ssbmaps._arrays import to_dense
 from ssbmaps._errors import Faults
 from ssbmaps.figures._labels import ion_label, number_label
+from ssbmaps.figures._legend import Entry
 from ssbmaps.figures._style import CLASS_COLOURS, COUNTS_MAP, SIGNED_MAP, UNMEASURED, colour_map
 
 if TYPE_CHECKING:
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """A colour scale: norm and map, `extend` of the bar's ends, what to say, and the legend of phases (empty for numbers)."""
+    """A colour scale: norm and map, `extend` of the bar's ends, and what is said about it.
+
+    `words` stand on the bar, `notes` in the caption; `legend` names the phases of a label map and is empty for numbers.
+    """
 
     norm: Normalize
     cmap: Colormap
     extend: str
     words: tuple[str, ...]
-    legend: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    legend: tuple[Entry, ...] = ()
     whole: bool = False
 
     def drawn(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -40,10 +45,13 @@ class Colours:
         """At most `most` round numbers inside the scale."""
         low, high = float(self.norm.vmin or 0.0), float(self.norm.vmax or 0.0)
         if isinstance(self.norm, LogNorm):
-            return _log_ticks(low, high, most)
-        values = MaxNLocator(nbins=max(most - 1, 1), steps=[1, 2, 2.5, 5, 10], integer=self.whole).tick_values(low, high)
-        span = high - low
-        return [float(v) for v in values if low - 1e-9 * span <= v <= high + 1e-9 * span] or [low, high]
+            return log_ticks(low, high, most)
+        power = 10.0 ** np.floor(np.log10((high - low) / most))
+        for step in (f * power * ten for ten in (1.0, 10.0, 100.0) for f in (1.0, 2.0, 2.5, 5.0)):
+            inside = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+            if len(inside) <= most and not (self.whole and step % 1):
+                break
+        return [float(f"{t:.12g}") for t in inside] or [low, high]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +96,17 @@ def number_colours(images: Sequence[NDArray[np.float64]], wish: Wish, *, whole: 
     bottom, top, words = _limits(values, wish)
     if low == high:
         words.insert(0, f"every pixel holds {number_label(low)}")
+    notes = []
     if wish.log:
-        words.append("log scale, zeros in the lowest colour" if low == 0 else "log scale")
+        words.insert(0, "log scale")
+        if low == 0:
+            bottom = bottom if wish.limits is not None else bottom / 2  # the lowest colour is then the zeros' own
+            notes += ["zeros in the lowest colour"]
+            notes += ["percentiles of values above 0"] if any("percentile" in w for w in words) else []
     below = bool((values[values > 0] if wish.log else values).min() < bottom)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[below, high > top]
     norm = LogNorm(bottom, top) if wish.log else Normalize(bottom, top)
-    return Colours(norm, cmap, extend, tuple(words), whole=whole)
+    return Colours(norm, cmap, extend, tuple(words), tuple(notes), whole=whole)
 
 
 def _limits(values: NDArray[np.float64], wish: Wish) -> tuple[float, float, list[str]]:
@@ -101,16 +114,14 @@ def _limits(values: NDArray[np.float64], wish: Wish) -> tuple[float, float, list
     if wish.limits is not None:
         low, high = map(float, wish.limits)
         return low, high, [f"colours from {number_label(low)} to {number_label(high)}"]
-    among = ""
     if wish.log:
-        among = " of values above 0" if (values == 0).any() else ""
         values = values[values > 0]
     full = float(values.min()), float(values.max())
     low, high = full
     if wish.percentile is not None:
         low = float(np.percentile(values, wish.percentile[0], method="lower"))
         high = float(np.percentile(values, wish.percentile[1], method="higher"))
-    words = [] if wish.percentile is None else [f"{wish.percentile[0]:g}–{wish.percentile[1]:g} percentile{among}"]
+    words = [] if wish.percentile is None else [f"{wish.percentile[0]:g}–{wish.percentile[1]:g} percentile"]
     if full[0] == full[1]:  # one value: the scale reaches from it to 0, on a log scale half a decade to either side
         value = full[0]
         low, high = (value / 10**0.5, value * 10**0.5) if wish.log else (min(value, 0.0), max(value, 0.0) if value else 1.0)
@@ -123,7 +134,8 @@ def _limits(values: NDArray[np.float64], wish: Wish) -> tuple[float, float, list
     return low, high, words
 
 
-def _log_ticks(low: float, high: float, most: int) -> list[float]:
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` round numbers on a logarithmic scale."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for factors in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         found = [float(f * 10.0**p) for p in powers for f in factors if low * (1 - 1e-9) <= f * 10.0**p <= high * (1 + 1e-9)]
@@ -137,7 +149,7 @@ def class_colours(labels: xr.DataArray, *, subject: str) -> Colours:
     """Colours and legend of a label map with CF `flag_values` and `flag_meanings`; unassigned is white."""
     flags = np.atleast_1d(np.asarray(labels.attrs.get("flag_values", []), np.int64))
     names = str(labels.attrs.get("flag_meanings", "")).split()
-    present = np.unique(np.asarray(labels.values))
+    present = np.unique(to_dense(labels.data))
     with Faults(subject) as faults:
         faults.expect(
             len(flags) == len(names) > 0,
@@ -152,5 +164,5 @@ def class_colours(labels: xr.DataArray, *, subject: str) -> Colours:
     colours = [CLASS_COLOURS[0] if name == "unassigned" else next(spare) for name in names]
     edges = np.concatenate([[flags[0] - 0.5], flags[1:] - 0.5, [flags[-1] + 0.5]])
     cmap = ListedColormap(colours).with_extremes(bad=UNMEASURED)
-    legend = tuple((c, ion_label(n)) for f, c, n in zip(flags, colours, names, strict=True) if f in present)
-    return Colours(BoundaryNorm(edges, len(colours)), cmap, "neither", (), legend)
+    legend = tuple(Entry(ion_label(n), c) for f, c, n in zip(flags, colours, names, strict=True) if f in present)
+    return Colours(BoundaryNorm(edges, len(colours)), cmap, "neither", (), legend=legend)
