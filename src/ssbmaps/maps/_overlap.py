@@ -39,19 +39,17 @@ def tell_of_ions(result: xr.DataArray, cube: xr.DataArray, ions: Sequence[Ion], 
     """Write the attribute `notes` of fragment maps, and warn of neighbours that the summed spectrum shows in their windows.
 
     The notes follow from the ions and windows alone. Only pairs that are frequent in battery sections are looked for in
-    the spectrum, not those of which both were asked for with overlapping windows; dask cubes are not computed for it, and
-    values that are no counts are not judged.
+    the spectrum; of those, a pair of which both were asked for with overlapping windows takes part in the fits and is not told
+    again. Dask cubes are not computed for it, and values that are no counts are not judged.
     """
     groups = [(ion, _partners(ion), float(a), float(b)) for ion, a, b in zip(ions, *windows, strict=True)]
     notes = [*ambiguity_notes(ions), *_neighbour_notes(groups)]
     if notes:
         result.attrs["notes"] = " ".join(notes)
-    twice = _asked_twice(groups)
-    groups = [
-        (ion, others, a, b) for ion, all_others, a, b in groups if (others := [o for o in all_others if (ion, o) not in twice])
-    ]
+    known = _asked_twice(groups)
+    groups = [group for group in groups if any((group[0], o) not in known for o in group[1])]
     spectrum = _summed(cube) if groups and not is_dask(cube.data) else None
-    letters = [] if spectrum is None else _letters(spectrum, groups)
+    letters = [] if spectrum is None else _letters(spectrum, groups, known)
     if letters:
         warnings.warn(
             f"{SUBJECT}: {'; '.join(letters)}. A map holds all counts of its window: narrow it with tolerance_ppm or window, fit "
@@ -105,11 +103,11 @@ def _neighbour_notes(groups: Sequence[_Group]) -> list[str]:
     ]
 
 
-def _letters(spectrum: Spectrum, groups: Sequence[_Group]) -> list[str]:
+def _letters(spectrum: Spectrum, groups: Sequence[_Group], known: set[tuple[Ion, Ion]]) -> list[str]:
     charge = groups[0][0].charge
     common = [parse_ion(i) for i in COMMON["positive" if charge > 0 else "negative"]]
     search = _Search(spectrum, typical_width(spectrum, common, reach=REACH), charge)
-    told = [_letter(search, ion, others, (a, b)) for ion, others, a, b in groups]
+    told = [_letter(search, ion, others, (a, b), {o for i, o in known if i == ion}) for ion, others, a, b in groups]
     return [t for t in told if t]
 
 
@@ -124,10 +122,11 @@ class _Search:
         return common_peaks(self.spectrum, charge=self._charge)
 
 
-def _letter(search: _Search, ion: Ion, others: list[Ion], window: tuple[float, float]) -> str:
+def _letter(search: _Search, ion: Ion, others: list[Ion], window: tuple[float, float], known: set[Ion]) -> str:
     """Words about one ion's neighbours, or nothing where they add next to nothing to the window.
 
-    A fit is made only where counts near a neighbour's mass could matter.
+    A fit is made only where counts near a neighbour's mass could matter. Neighbours in `known` share in the fit, lest their
+    counts be given to another, but the caller knows of them already.
     """
     spectrum, width = search.spectrum, search.width
     low, high = (float(np.log(v)) for v in window)
@@ -136,18 +135,20 @@ def _letter(search: _Search, ion: Ion, others: list[Ion], window: tuple[float, f
     margin = 0.0 if width is None else width
     near = [o for o in others if spectrum.covers(o.mz, 0) and low - margin < np.log(o.mz) < high + margin]
     if width is None or any(abs(np.log(o.mz / ion.mz)) > _CLEAR * width for o in near):
+        near = [o for o in near if o not in known]
         return _words(ion, near, [_own_channel(spectrum, ion, o, low, high) for o in near], least, inside, "")
     near = [o for o in near if spectrum.within(np.log(o.mz) - width / 2, np.log(o.mz) + width / 2)[1].sum() > least]
-    if not near or not away_from(search.peaks, [ion.mz, *(o.mz for o in near)]):
+    if known.issuperset(near) or not away_from(search.peaks, [ion.mz, *(o.mz for o in near)]):
         return ""
     group = fit_group(spectrum, (ion, *near), search.peaks)
     measured = f", measured {group.shape.resolution:.0f} ± {group.shape.resolution_sd:.0f}"
     if not group.separable:
-        names = " and ".join(f"{o.name} ({_distance(ion, o)})" for o in near)
+        names = " and ".join(f"{o.name} ({_distance(ion, o)})" for o in near if o not in known)
         return f"{ion.name} cannot be told from {names}{measured}"
     leaks = [n * _share_inside(group, k + 1, low, high) for k, n in enumerate(group.total[1:])]
     sure = [v if group.total[k + 1] > _LEAST_SIGNAL * group.total_sd[k + 1] else 0.0 for k, v in enumerate(leaks)]
-    return _words(ion, near, sure, least, inside, measured)
+    news = [(o, v) for o, v in zip(near, sure, strict=True) if o not in known]
+    return _words(ion, [o for o, _ in news], [v for _, v in news], least, inside, measured)
 
 
 def _distance(ion: Ion, other: Ion) -> str:
