@@ -222,6 +222,16 @@ def test_history_keeps_every_source_once_and_units_are_the_results_own():
     assert "long_name" not in result.attrs
 
 
+def test_a_variable_taken_out_of_a_dataset_keeps_its_history():
+    source = xr.DataArray(1.0, attrs={"units": "counts", "technique": "tof-sims", "history": "a", "original_metadata": "{}"})
+    variables = {"mean": ((), 1.0, {"units": "counts", "long_name": "mean"}), "count": ((), 3, {"units": "1"})}
+    result = finish(xr.Dataset(variables), function="t.f", arguments={}, sources=(source,))
+    assert result["mean"].attrs["history"] == result.attrs["history"]
+    assert (result["count"].attrs["technique"], result["count"].attrs["units"]) == ("tof-sims", "1")
+    assert "original_metadata" in result.attrs
+    assert "original_metadata" not in result["mean"].attrs
+
+
 def test_history_of_large_arrays_is_a_hash_and_repeats(tmp_path):
     arguments = {"a": np.arange(100), "b": small_map(name="m"), "c": (1.5, None), "d": np.float32(2), "p": tmp_path / "file.txt"}
     line = history_line("t.f", arguments)

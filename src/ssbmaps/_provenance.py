@@ -32,7 +32,7 @@ def finish(
 
     `function` is the public name without the package, e.g. "maps.fragment_maps". The history of all sources is kept, each
     line once, in the order given. No clock time: a rerun writes the same line. `result` must be the caller's own new object;
-    its attributes are replaced.
+    its attributes are replaced, and a Dataset's variables get history and origin, too.
     """
     attrs: dict[str, Any] = {}
     for source in reversed(sources):
@@ -43,7 +43,19 @@ def finish(
     for source in sources:
         lines += [line for line in str(source.attrs.get("history", "")).splitlines() if line and line not in lines]
     result.attrs = {**attrs, "history": "\n".join([*lines, history_line(function, arguments)])}
+    if hasattr(result, "data_vars"):
+        _hand_down(result)
     return result
+
+
+def _hand_down(result: Any) -> None:
+    """Give a Dataset's variables its history and origin, so that one that is taken out still tells where it comes from.
+
+    The file's own metadata stay with the Dataset: they can be long.
+    """
+    shared = {k: v for k, v in result.attrs.items() if k in TRAVELLING_ATTRS and k != "original_metadata"}
+    for variable in result.data_vars.values():
+        variable.attrs = {**shared, **{k: v for k, v in variable.attrs.items() if k not in shared}}
 
 
 def history_line(function: str, arguments: Mapping[str, Any]) -> str:
