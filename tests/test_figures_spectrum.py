@@ -171,11 +171,18 @@ def test_peaks_are_ranked_by_what_stands_out_not_by_height() -> None:
     values = position.copy()
     values[40] += 4
     values[90] += 2
-    assert prominent(position, values, 1, apart=1.0, taken=()) == [99]
-    assert prominent(position, values, 3, apart=1.0, taken=()) == [99, 40, 90]
-    assert prominent(position, values, 3, apart=1.0, taken=(40.5,)) == [99, 90]
-    assert prominent(position, values, 0, apart=1.0, taken=()) == []
-    assert prominent(position, np.ones(100), 3, apart=1.0, taken=()) == []
+    assert prominent(position, values, 1, apart=1.0, taken=(), counts=False) == [99]
+    assert prominent(position, values, 3, apart=1.0, taken=(), counts=False) == [99, 40, 90]
+    assert prominent(position, values, 3, apart=1.0, taken=(40.5,), counts=False) == [99, 90]
+    assert prominent(position, values, 0, apart=1.0, taken=(), counts=False) == []
+    assert prominent(position, np.ones(100), 3, apart=1.0, taken=(), counts=False) == []
+
+
+def test_noise_of_counts_is_no_peak():
+    """Poisson noise about 100 counts with one peak of 300: asked for eight, only that one is labelled."""
+    values = np.random.default_rng(5).poisson(100, 400).astype(float)
+    values[77] = 300
+    assert prominent(np.arange(400.0), values, 8, apart=1.0, taken=(), counts=True) == [77]
 
 
 @pytest.mark.parametrize("width", [82.55, 177.8])

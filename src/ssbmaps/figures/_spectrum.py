@@ -51,7 +51,8 @@ def spectrum_figure(
         `axis_range` are not drawn.
     peaks : int
         How many other peaks are labelled with their position, to the width of a bin or channel: those that stand out most
-        above the valleys beside them and do not touch a named one.
+        above the valleys beside them and do not touch a named one. Peaks of counts less than 5 Poisson errors above the
+        bins about them go without, and so do those within 2 mm of a larger one.
     axis_range : tuple of float, optional
         First and last value of the axis drawn, in its unit. None is all of it.
     bin_width : float, optional

@@ -33,6 +33,8 @@ LOWEST, TALLEST = 34.0, 55.0  # height of the axes in mm
 DRAWN = 4000  # bins or channels that a printed spectrum can show
 FEW = 500  # up to which bins are wide enough on paper to be seen without an outline
 APART = 2.0  # mm between a labelled peak and a larger one
+SURE = 5.0  # standard errors; one bin in 3 million of pure noise lies that high
+ABOUT = 101  # bins that give the level about a peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,23 @@ def side_by_side(wanted: NDArray[np.float64], widths: NDArray[np.float64], low: 
 
 
 def prominent(
-    position: NDArray[np.float64], values: NDArray[np.float64], most: int, *, apart: float, taken: Sequence[float]
+    position: NDArray[np.float64], values: NDArray[np.float64], most: int, *, apart: float, taken: Sequence[float], counts: bool
 ) -> list[int]:
-    """Indices of the peaks that stand out most above the valleys beside them, each at least `apart` from those before it."""
+    """Indices of the peaks that stand out most above the valleys beside them, each at least `apart` from those before it.
+
+    A peak of `counts` must stand `SURE` Poisson errors above the median of the bins about it.
+    """
+    from scipy.ndimage import median_filter
     from scipy.signal import find_peaks, peak_prominences
 
     lowest = values.min()
     padded = np.concatenate([[lowest], values, [lowest]])  # so that a spectrum may begin or end with a peak
     places, _ = find_peaks(padded)
     heights = peak_prominences(padded, places)[0]
+    if counts:
+        level = median_filter(padded, ABOUT, mode="nearest")[places]
+        sure = padded[places] - level > SURE * np.sqrt(np.maximum(level, 1))
+        places, heights = places[sure], heights[sure]
     chosen: list[int] = []
     for i in places[np.argsort(-heights, kind="stable")] - 1:
         if len(chosen) == most:
@@ -123,6 +133,7 @@ class _Sheet:
     ) -> None:
         self.drawn, self.view, self.assigned, self.peaks, self.log, self.words = drawn, view, assigned, peaks, log, words
         self.windows = [a for a in assigned if a.low < a.high]
+        self.counts = quantity == "counts"
         self.quantity = [f"{quantity} {drawn.per}", *(["log scale"] if log else [])]
 
     def draw(self, fig: PrintFigure) -> None:
@@ -226,7 +237,7 @@ class _Sheet:
             named.append(_Label(a.name, a.label, a.position, float(drawn.values[near].max()) if near.any() else 0.0))
         decimals = max(0, -int(np.floor(np.log10(drawn.step))))
         taken = [a.at for a in named]
-        for i in prominent(drawn.position, drawn.values, self.peaks, apart=APART * per_mm, taken=taken):
+        for i in prominent(drawn.position, drawn.values, self.peaks, apart=APART * per_mm, taken=taken, counts=self.counts):
             at = float(drawn.position[i])
             named.append(_Label(f"{at:.{decimals}f}", number_label(round(at, decimals)), at, float(drawn.values[i])))
         return sorted(named, key=lambda n: n.at)
