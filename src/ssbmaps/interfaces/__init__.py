@@ -1,9 +1,10 @@
-"""Distance to an interface, profiles across it, and the width of its edge."""
+"""Distance to an interface, profiles across it, the width of its edge, and the quality of the section."""
 
 from __future__ import annotations
 
 from ssbmaps.interfaces._distance import distance_to
 from ssbmaps.interfaces._edge_width import edge_width
 from ssbmaps.interfaces._profile import distance_profile
+from ssbmaps.interfaces._quality import section_quality
 
-__all__ = ["distance_profile", "distance_to", "edge_width"]
+__all__ = ["distance_profile", "distance_to", "edge_width", "section_quality"]
