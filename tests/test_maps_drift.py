@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import sparse
 import xarray as xr
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import shift as moved
 
 from ssbmaps import DataQualityWarning, SsbmapsError, maps, synthetic
 from ssbmaps._conventions import raster_coords
+from ssbmaps.maps._shift_search import locate
 
 PIXEL = 0.1  # um
 HARD = synthetic.Instrument(dose=0.4, drift=0.24)  # 40 % of the usual counts, 2.4 px from the first to the last scan
@@ -53,7 +56,7 @@ def test_planted_drift_is_found(found, section):
 
 def test_errors_are_as_large_as_the_scatter(section):
     pulls, tilt = [], []
-    for seed in range(6):
+    for seed in range(4):
         drawn = synthetic.redraw(section, seed=100 + seed)
         result = maps.align_scans(drawn.counts)
         error = errors_px(result, drawn)
@@ -61,18 +64,30 @@ def test_errors_are_as_large_as_the_scatter(section):
         truth = np.stack([section.drift_y, section.drift_x]) / PIXEL
         tilt.append((error * truth).sum() / (truth**2).sum())
     rms = np.sqrt(np.mean(np.square(pulls)))
-    assert 0.8 < rms < 1.2  # 84 free numbers: standard deviation 0.08; the binomial counts make it 0.95 rather than 1
-    # 6 sections of 16 shifts with sd 0.05 and rms 0.5 px: a slope of 0.01 is within its error, a pull to zero would show
+    assert 0.75 < rms < 1.25  # 56 free numbers: standard deviation 0.09; errors are stated 5 % too large
+    # 4 series of 16 shifts with an error of 0.03 and an rms of 0.4 px: the slope is known to 0.01
     assert abs(np.mean(tilt)) < 0.04
 
 
 def test_gain_that_stays_with_the_raster_does_not_hold_the_scans():
-    strong = synthetic.Instrument(drift=0.24, gain=0.25, gain_length=1.5)
-    section = synthetic.cross_section(seed=6, shape=(144, 160), n_scans=6, instrument=strong)
-    result = maps.align_scans(section.counts)
-    error, truth = errors_px(result, section), np.stack([section.drift_y, section.drift_x]) / PIXEL
-    assert abs((error * truth).sum() / (truth**2).sum()) < 0.02  # share by which the shifts are pulled towards zero
-    assert np.abs(error / sd_px(result)).max() < 4.5
+    """A gain of ±30 % over a sample of ±5 %: with plain gradients, three quarters of the shift are lost to zero."""
+    rng = np.random.default_rng(7)
+    sample, gain = (gaussian_filter(rng.normal(size=(160, 180)), width) for width in (1.2, 15.0))
+    sample, gain = np.tanh(2 * sample / sample.std()), 1 + 0.3 * gain / gain.std()
+    path = np.linspace(-1.5, 1.5, 6)
+    seen = [20 * (1 + 0.05 * moved(sample, (0.3 * p, p), order=3)) * np.maximum(gain, 0.1) for p in path]
+    result = maps.align_scans(poisson(np.stack(seen)[:, None, 20:-20, 20:-20]))
+    lost = ((result.shift_x.values / PIXEL + path) * path).sum() / (path**2).sum()
+    assert abs(lost) < 0.2  # 0.06 is the standard deviation
+
+
+def test_more_than_poisson_noise_widens_the_error(section, found):
+    assert found.dispersion.values == pytest.approx(1, abs=0.1)
+    doubled = maps.align_scans(section.counts * 2)  # every ion counted twice: twice the Poisson variance
+    assert doubled.dispersion.values == pytest.approx(2 * found.dispersion.values, rel=0.01)
+    wider = doubled.shift_x_sd / found.shift_x_sd
+    # the Poisson errors fall by √2 as counts double, and the dispersion makes up for it; weights change a little
+    assert wider.values == pytest.approx(np.sqrt(found.dispersion / np.maximum(found.dispersion, 1)).values, rel=0.1)
 
 
 def test_sign_and_size_on_a_moved_window():
@@ -89,8 +104,6 @@ def test_sign_and_size_on_a_moved_window():
 
 def test_agrees_with_the_maximum_of_the_likelihood():
     """Second road: scan the Poisson likelihood of one scan over shifts of the noise-free image, known here."""
-    from scipy.ndimage import shift as moved
-
     scene = synthetic.cross_section(seed=9, shape=(96, 112), n_scans=1, instrument=synthetic.Instrument(drift=0, drift_walk=0))
     rate = scene.ideal.sel(fragment=["S-", "NiO2-", "C2-"]).values / 4 + 0.05
     images = np.stack([np.stack([moved(f, (0, d), order=3, mode="nearest") for f in rate]) for d in (-0.7, 0.7)])
@@ -130,7 +143,7 @@ def test_counts_and_input_stay_as_they_are(section):
     assert result.shift_y.attrs["units"] == result.shift_y_sd.attrs["units"] == "um"
 
 
-@pytest.mark.parametrize("kind", ["transposed", "dask", "sparse", "float", "threads"])
+@pytest.mark.parametrize("kind", ["transposed", "dask", "sparse", "float"])
 def test_every_container_gives_the_same(section, found, kind):
     counts = section.counts
     other = {
@@ -138,7 +151,6 @@ def test_every_container_gives_the_same(section, found, kind):
         "dask": lambda: counts.chunk({"scan": 3, "y": 50}),
         "sparse": lambda: counts.copy(data=sparse.COO.from_numpy(counts.values)),
         "float": lambda: counts.astype(np.float64),
-        "threads": lambda: counts.copy(),
     }[kind]()
     result = maps.align_scans(other)
     xr.testing.assert_allclose(result, found, rtol=1e-12, atol=1e-12)
@@ -238,6 +250,16 @@ def test_stripes_tell_nothing_along_them():
         result = maps.align_scans(poisson(np.broadcast_to(stripes, (4, 1, 64, 96)), seed=1))
     assert result.shift_x.isnull().all()
     assert np.abs(result.shift_y / result.shift_y_sd).max() < 4
+
+
+def test_open_lag_along_an_interface_stays_small():
+    """Along a straight interface every lag is as good within the noise; the best one alone lies anywhere, here up to 12 px."""
+    layers = synthetic.Layout(angle=0, voids=0, fibres=0)
+    flat = synthetic.cross_section(seed=5, shape=(112, 144), n_scans=8, geometry="planar", layout=layers, instrument=HARD)
+    located = locate(flat.counts.values.astype(np.float32), np.ones((8, 112, 144), bool))
+    assert located.found.all()
+    assert np.abs(located.shifts[:, 1]).max() < 2
+    assert np.abs(located.shifts[:, 0] - flat.drift_y.values / PIXEL).max() < 0.3
 
 
 def test_what_cannot_be_aligned_is_refused_by_name(section):

@@ -66,9 +66,10 @@ def align_scans(series: xr.DataArray) -> xr.Dataset:
     in a thousand scans. Gauss–Newton steps on 4 × 4 and 2 × 2 blocks and on single pixels then refine the shift: the
     scan, smoothed by 1 px and moved, is compared with the mean of all other moved scans (its own noise is not in the
     reference), and the difference is projected on the gradient of that mean over its variance. The gradient is freed
-    from its mean over some 8 px, relative to the counts: what varies slowly and stays with the raster, such as the
-    detection gain, then neither pulls shifts to zero nor counts as structure. Overall changes of a fragment from scan to
-    scan are fitted. Errors come from the Poisson variance of scan and reference, widened by the root of `dispersion`
+    from its local mean (3.5 px, 1 sigma), relative to the counts: what varies slowly and stays with the raster, such as the
+    detection gain, then neither pulls shifts to zero nor counts as structure. A strong pattern of the raster on a few
+    pixels over a sample of little contrast would still pull, and shows in `dispersion`. Overall changes of a fragment from
+    scan to scan are fitted. Errors come from the Poisson variance of scan and reference, widened by the root of `dispersion`
     where that exceeds 1; the information is the product of gradients from two halves of the scans, so that noise does
     not pass for structure.
 

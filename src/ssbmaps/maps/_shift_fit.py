@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 SIGMA = 1.0  # px; smoothing of scans and of test functions: close to the edge widths of a well-sampled map
-_BOX = 15  # px; three boxes of this side are the "local" mean that gradients are freed from, about 8 px wide (1 sigma)
+LOCAL = 7  # px; three boxes of this side make the local mean that gradients are freed from, 3.5 px wide (1 sigma)
+FLOOR = 0.5  # counts per pixel, all scans: with fewer, local variances are not known well enough to weigh by
+PAIRS = ((0, 0), (0, 1), (1, 1))  # yy, yx, xx
 _STEPS = 12
 MAX_SD = 1.0  # px; beyond the smoothing width the score is no longer straight, and the error means nothing
 UNKNOWN = 100.0  # px; stands for an error without bound
@@ -169,28 +171,33 @@ def _maps(scans: Singles, seen: Singles, share: Floats, rate: Singles) -> tuple[
     """Local relative gradients; maps of response (yy, yx, xx), variance (yy, yx, xx), apparent response, rate; weights.
 
     The response (change of the score per px) is a product of two halves of the scans: their noise is independent, so
-    that noise in flat regions adds nothing. The apparent response, from all scans at once, holds that noise.
+    that noise in flat regions adds nothing. The apparent response, from all scans at once, holds that noise. So does the
+    variance of the score, which is made of the same product and of what white Poisson noise in the gradient adds.
     """
     from scipy.ndimage import minimum_filter
 
     inside = minimum_filter(seen.max(axis=0), 3, mode="constant")
     around = np.maximum(local_mean(inside), np.float32(1e-3))
-    floor = np.float32(0.01) * rate.mean()
+    floor = np.float32(0.01) * rate.mean() + np.float32(FLOOR)
     local = local_mean(rate * inside) / around + floor
     weight = inside / local
     slopes = [g * inside for g in gradient(rate)]
     drift = [local_mean(g) / around / local for g in slopes]
-    test = [(g - rate * b) * weight for g, b in zip(slopes, drift, strict=True)]
-    spread = [smooth_shift(t, (0.0, 0.0)) for t in test]
     halves = []
     for half in (slice(0, None, 2), slice(1, None, 2)):
         image = scans[half].sum(axis=0) / np.maximum(_exposure(share[half], seen[half]), np.float32(1e-6))
         slope = gradient(image)
-        halves.append((slope, [(g - image * b) * weight for g, b in zip(slope, drift, strict=True)]))
-    (first, first_test), (second, second_test) = halves
+        test = [(g - image * b) * weight for g, b in zip(slope, drift, strict=True)]
+        halves.append((slope, test, [smooth_shift(t, (0.0, 0.0)) for t in test]))
+    (first, first_test, first_spread), (second, second_test, second_spread) = halves
     yy, yx, xy, xx = (0.5 * (first_test[i] * second[j] + second_test[i] * first[j]) for i, j in np.ndindex(2, 2))
-    variance = [spread[i] * spread[j] * rate for i, j in ((0, 0), (0, 1), (1, 1))]
-    apparent = sum(t * g for t, g in zip(test, slopes, strict=True))
+    variance = [0.5 * (first_spread[i] * second_spread[j] + first_spread[j] * second_spread[i]) * rate for i, j in PAIRS]
+    noise = (
+        np.float32(_gradient_energy()) * (weight * (local - floor)) ** 2 / np.maximum(_exposure(share, seen), np.float32(1e-6))
+    )
+    variance[0] += noise
+    variance[2] += noise
+    apparent = sum((g - rate * b) * weight * g for g, b in zip(slopes, drift, strict=True))
     return drift, np.stack([yy, 0.5 * (yx + xy), xx, *variance, apparent, rate]), weight
 
 
@@ -213,12 +220,12 @@ def gradient(image: Singles) -> list[Singles]:
     return [rows, columns]
 
 
-def local_mean(image: Singles) -> Singles:
-    """Mean over some 8 px (1 sigma) about each pixel."""
+def local_mean(image: Singles, box: int = LOCAL) -> Singles:
+    """Mean about each pixel: three boxes of side `box`, which is a bell of box / 2 px (1 sigma)."""
     from scipy.ndimage import uniform_filter
 
     for _ in range(3):
-        image = uniform_filter(image, _BOX, mode="nearest")
+        image = uniform_filter(image, box, mode="nearest")
     return image
 
 
@@ -226,6 +233,12 @@ def _taps(shift: float) -> Singles:
     reach = int(np.ceil(4 * SIGMA))
     taps = np.exp(-0.5 * ((np.arange(-reach, reach + 1) - shift) / SIGMA) ** 2)
     return np.asarray(taps / taps.sum(), np.float32)
+
+
+def _gradient_energy() -> float:
+    """Variance of the central difference of a twice smoothed pixel over that of the pixel itself, for white noise."""
+    twice = np.convolve(_taps(0.0), _taps(0.0))
+    return float(np.sum(np.convolve(twice, [0.5, 0.0, -0.5]) ** 2) * np.sum(twice**2))
 
 
 def kernel_energy() -> float:

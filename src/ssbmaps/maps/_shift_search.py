@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Singles = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
+WIDE = 15  # px; side of the boxes of the local mean, 7.5 px wide (1 sigma): few counts need wide structure
 MIN_OVERLAP = 0.5  # share of the map; lags with less are not looked at: few edges match somewhere by chance
 MIN_SHARED = 0.5  # half-way between the same structure (1) and another place (0)
 CLOSE = 3.0  # standard deviations of the ratio, below which two lags are alike
@@ -77,17 +78,21 @@ def _bandpass(counts: Singles, masks: Bools) -> Singles:
     """Smoothed counts less their local mean, over the root of the mean count; 0 where not measured."""
     result = np.zeros(counts.shape, np.float32)
     for image, mask, out in zip(counts, masks.astype(np.float32), result, strict=True):
-        norm = [np.maximum(f(mask), np.float32(0.05)) for f in (_smooth, local_mean)]
+        norm = [np.maximum(f(mask), np.float32(0.05)) for f in (_smooth, _local)]
         for channel, target in zip(image, out, strict=True):
             own = channel * mask
             mean = float(own.sum(dtype=np.float64)) / max(float(mask.sum()), 1.0)
             if mean > 0:
-                target[...] = (_smooth(own) / norm[0] - local_mean(own) / norm[1]) * mask / np.float32(np.sqrt(mean))
+                target[...] = (_smooth(own) / norm[0] - _local(own) / norm[1]) * mask / np.float32(np.sqrt(mean))
     return result
 
 
 def _smooth(image: Singles) -> Singles:
     return smooth_shift(image, (0.0, 0.0))
+
+
+def _local(image: Singles) -> Singles:
+    return local_mean(image, WIDE)
 
 
 def _lags(template: Singles, scans: Singles) -> tuple[Floats, float]:
@@ -171,7 +176,7 @@ def _shared(counts: Singles, masks: Bools, shifts: Floats, group: Bools) -> tupl
             rest = exposure - members[k] * seen[k]
             use, rest = used[k], np.maximum(rest, np.float32(1e-6))
             reference = (total - np.float32(group[k]) * scans[k]) / rest * use
-            mean = local_mean(reference) / local[k]
+            mean = _local(reference) / local[k]
             weight = use / np.maximum(mean + np.float32(0.01) * reference.mean(), np.float32(1e-30))
             test = (reference - mean) * weight
             level = dot(scans[k], use) / max(dot(reference, use), 1e-30)
@@ -190,4 +195,4 @@ def _used(seen: Singles, group: Bools) -> tuple[Singles, Singles]:
     others = np.tensordot(group.astype(np.float32), seen, axes=1) - group.astype(np.float32)[:, None, None] * seen
     least = np.maximum(1.0, 0.25 * (group.sum() - group))[:, None, None]
     used = seen * (others >= least)
-    return used, np.stack([np.maximum(local_mean(u), np.float32(1e-3)) for u in used])
+    return used, np.stack([np.maximum(_local(u), np.float32(1e-3)) for u in used])
