@@ -21,7 +21,7 @@ HARD = synthetic.Instrument(dose=0.4, drift=0.24)  # 40 % of the usual counts, 2
 
 @pytest.fixture(scope="module")
 def section():
-    return synthetic.cross_section(seed=5, shape=(112, 144), n_scans=8, instrument=HARD)
+    return synthetic.cross_section(seed=5, shape=(96, 128), n_scans=8, instrument=HARD)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def poisson(expected, seed=0):
 
 def test_planted_drift_is_found(found, section):
     error, sd = errors_px(found, section), sd_px(found)
-    assert np.sqrt((error**2).mean()) < 0.1  # 0.06 px from the counts of 112 x 144 pixels; no room for a bias of 0.1
+    assert np.sqrt((error**2).mean()) < 0.1  # 0.06 px from the counts of 96 x 128 pixels; no room for a bias of 0.1
     assert np.abs(error / sd).max() < 4
     assert float(found.shift_x.sum()) == pytest.approx(0, abs=1e-9)
     assert found.information.sum() == pytest.approx(1)
@@ -183,7 +183,7 @@ def test_repeated_scan_is_named(section):
 @pytest.mark.parametrize("n_other", [1, 2])
 def test_scan_of_another_place_is_named(section, n_other):
     """Even where it is the middle scan, with which the search begins, and where two of them agree."""
-    other = synthetic.cross_section(seed=77, shape=(112, 144), n_scans=2, instrument=HARD)
+    other = synthetic.cross_section(seed=77, shape=(96, 128), n_scans=2, instrument=HARD)
     counts = section.counts.copy()
     counts[4 : 4 + n_other] = other.counts[:n_other].values
     with pytest.warns(DataQualityWarning, match="scan 4 shares .* Drift beyond the overlap"):
@@ -206,8 +206,8 @@ def test_drift_beyond_the_overlap_is_named():
 
 def test_interrupted_scan_is_aligned_on_what_it_holds(section):
     counts = section.counts.copy()
-    counts[6, :, 70:] = 0
-    with pytest.warns(DataQualityWarning, match="scan 6 holds no counts in rows 70 to 111 of 112"):
+    counts[6, :, 60:] = 0
+    with pytest.warns(DataQualityWarning, match="scan 6 holds no counts in rows 60 to 95 of 96"):
         result = maps.align_scans(counts)
     error, sd = errors_px(result, section), sd_px(result)
     assert np.abs(error / sd).max() < 4
@@ -217,13 +217,13 @@ def test_interrupted_scan_is_aligned_on_what_it_holds(section):
 def test_scan_of_another_size_is_named(section):
     counts = section.counts.astype(float)
     counts[1, :, :, 100:] = np.nan
-    with pytest.warns(DataQualityWarning, match="scan 1 is of another size: 11200 pixels measured, 16128 in most scans"):
+    with pytest.warns(DataQualityWarning, match="scan 1 is of another size: 9600 pixels measured, 12288 in most scans"):
         result = maps.align_scans(counts)
     assert np.abs(errors_px(result, section) / sd_px(result)).max() < 4
 
 
 def test_unmeasured_pixels_take_no_part(section):
-    measured = np.ones((112, 144), bool)
+    measured = np.ones((96, 128), bool)
     measured[:, :20] = False
     counts = section.counts.copy()
     counts[..., :20] = np.arange(20, dtype=np.uint32)  # nonsense that stays with the raster

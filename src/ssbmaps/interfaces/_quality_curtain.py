@@ -27,14 +27,18 @@ _LARGEST = 384  # pixels; larger maps are summed over 2 x 2
 _LONGEST = 4  # periods of the longest wave in the map's shorter side
 _FINEST = 0.8  # of the Nyquist frequency
 _TAPER = 0.2  # of each side
+_CORE = 2.0  # frequency steps to either side of a line in which a stripe's power is summed
+_SKIRT = 4.0  # frequency steps to either side of a stripe's line that its leakage through the taper fills
 _PAD = 64  # pixels that a simulated field is larger than the map, so that it is not periodic in it
 
 
 @dataclass(frozen=True)
 class _Plane:
-    """Frequencies in use: flat indices of the half-plane, ring of each, and the wedges (a sparse matrix)."""
+    """Frequencies (1/um) in use: flat indices of the half-plane, ring of each, and the wedges (a sparse matrix)."""
 
     index: NDArray[np.int64]
+    ky: Floats
+    kx: Floats
     ring: NDArray[np.int64]
     wedges: Any
     angles: Floats
@@ -194,7 +198,7 @@ def _plane(shape: tuple[int, ...], pixel: Floats) -> _Plane:
             weights.append(weight[inside])
     row, column = np.concatenate(rows), np.concatenate(columns)
     wedges = csr_array((np.concatenate(weights), (row, column)), shape=(len(bands) * n_angles, len(index)))
-    return _Plane(index, np.round(radius / (2 * step)).astype(np.int64), wedges, angles, len(bands))
+    return _Plane(index, ky, kx, np.round(radius / (2 * step)).astype(np.int64), wedges, angles, len(bands))
 
 
 def _ordinates(view: _View, field: Floats, plane: _Plane) -> tuple[Floats, Floats]:
@@ -247,28 +251,37 @@ def _normal_score(power: Floats, mean: Floats, variance: Floats) -> Floats:
 
 
 def _rms(view: _View, plane: _Plane, ordinates: tuple[Floats, Floats], spectrum: Floats, angle: int) -> tuple[float, float]:
-    """Root-mean-square of the stripes relative to the signal, and its standard error, from the power of one wedge.
+    """Root-mean-square of the stripes relative to the signal, and its standard error, from the power within two steps of a line.
 
-    The mask spreads the power of a stripe about its line; the wedge catches the share that lies within one step.
+    The mask spreads the power of a stripe: what it leaves near its line, above what it scatters to the same radius elsewhere,
+    is the line's share. What was taken off as slowly varying is put back.
     """
     from scipy.fft import fft2
 
-    wedge = plane.wedges[[(plane.n_bands - 1) * len(plane.angles) + angle]]
-    members = wedge.indices
+    turn, step = np.radians(plane.angles[angle]), _step(view.residual.shape, view.pixel)
+    elsewhere = _beam(plane.kx, plane.ky, turn, _SKIRT * step) == 0
     power = np.vstack([ordinates[0], ordinates[1]]) * spectrum[plane.ring]
-    others = np.ones(len(plane.index), bool)
-    others[members] = False
-    rings = plane.ring[others]
-    number = np.maximum(np.bincount(rings, minlength=len(spectrum)), 1)
-    base = np.array([np.bincount(rings, row[others], len(spectrum)) / number for row in power])
-    excess = (power[:, members] - base[:, plane.ring[members]]) @ wedge.data
+    sigma = float(view.sigma[0] * view.pixel[0])
+    kept = (1 - np.exp(-2 * (np.pi * sigma) ** 2 * (plane.kx**2 + plane.ky**2))) ** 2
+    line = (_beam(plane.kx, plane.ky, turn, _CORE * step) > 0) / kept
+    excess = np.array([_above(row, plane.ring, elsewhere) for row in power]) @ line
     window = np.abs(fft2(view.scale * view.taper, workers=2)) ** 2
-    ky, kx = (np.fft.fftfreq(n, p) for n, p in zip(window.shape, view.pixel, strict=True))
-    weight = _beam(kx, ky[:, None], np.radians(plane.angles[angle]), _step(window.shape, view.pixel))
-    caught = float((window * weight).sum()) / 2
+    ky, kx = np.meshgrid(*(np.fft.fftfreq(n, p) for n, p in zip(window.shape, view.pixel, strict=True)), indexing="ij")
+    ring = np.round(np.hypot(ky, kx) / (2 * step)).astype(np.int64).ravel()
+    core = _beam(kx, ky, turn, _CORE * step).ravel() > 0
+    elsewhere = _beam(kx, ky, turn, _SKIRT * step).ravel() == 0
+    caught = float(_above(window.ravel(), ring, elsewhere)[core].sum()) / 2
     squared, squared_sd = max(float(excess[0]), 0.0) / caught, float(excess[1:].std(ddof=1)) / caught
     value = float(np.sqrt(squared))
     return value, float(min(squared_sd / (2 * value) if value > 0 else np.inf, np.sqrt(squared_sd)))
+
+
+def _above(power: Floats, ring: NDArray[np.int64], elsewhere: NDArray[np.bool_]) -> Floats:
+    """Power less its mean over the ordinates `elsewhere` at the same radius; less nothing at radii that hold none."""
+    n = int(ring.max()) + 1
+    number = np.bincount(ring[elsewhere], minlength=n)
+    mean = np.bincount(ring[elsewhere], power[elsewhere], n) / np.maximum(number, 1)
+    return np.asarray(power - mean[ring])
 
 
 def _beam(kx: Floats, ky: Floats, angle: float, step: float) -> Floats:

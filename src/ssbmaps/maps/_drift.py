@@ -63,8 +63,8 @@ def align_scans(series: xr.DataArray) -> xr.Dataset:
     -----
     Every scan is first looked for at all lags with at least half of the map in common. It is accepted if the
     regression of its structure on that of the others exceeds one half, and exceeds zero by more than chance gives once
-    in a thousand scans. Gauss–Newton steps on 4 × 4 and 2 × 2 blocks and on single pixels then refine the shift: the
-    scan, smoothed by 1 px and moved, is compared with the mean of all other moved scans (its own noise is not in the
+    in a thousand scans. Gauss–Newton steps, on blocks of pixels for large maps and then on single ones, refine the
+    shift: the scan, smoothed by 1 px and moved, is compared with the mean of all other moved scans (its own noise is not in the
     reference), and the difference is projected on the gradient of that mean over its variance. The gradient is freed
     from its local mean (3.5 px, 1 sigma), relative to the counts: what varies slowly and stays with the raster, such as the
     detection gain, then neither pulls shifts to zero nor counts as structure. A strong pattern of the raster on a few
