@@ -13,6 +13,7 @@ from scipy.ndimage import shift as moved
 
 from ssbmaps import DataQualityWarning, SsbmapsError, maps, synthetic
 from ssbmaps._conventions import raster_coords
+from ssbmaps.maps._shift_fit import _positive
 from ssbmaps.maps._shift_search import locate
 
 PIXEL = 0.1  # um
@@ -250,6 +251,14 @@ def test_stripes_tell_nothing_along_them():
         result = maps.align_scans(poisson(np.broadcast_to(stripes, (4, 1, 64, 96)), seed=1))
     assert result.shift_x.isnull().all()
     assert np.abs(result.shift_y / result.shift_y_sd).max() < 4
+
+
+def test_variances_are_never_negative():
+    """Products of two halves of the scans can be, where there is no structure; what is sound stays as it is."""
+    matrices = np.array([[[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.0], [0.0, -3.0]], [[-1.0, 0.2], [0.2, -1.0]]])
+    clipped = _positive(matrices)
+    assert clipped[0] == pytest.approx(matrices[0])
+    assert clipped[1:] == pytest.approx(np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]))
 
 
 def test_open_lag_along_an_interface_stays_small():

@@ -158,7 +158,9 @@ def _part(counts: Singles, seen: Singles, used: Singles, d: Floats) -> _Part:
         score[k] = [dot(g, residual) - dot(b, own) for g, b in zip(gradient(reference), drift, strict=True)]
     noise = level * (1 + level * inverse)  # of the scan, and of the reference scaled to it
     response = level[:, None, None] * _matrices(sums[:, 0:3])
-    variance = noise[:, None, None] * _matrices(sums[:, 3:6])
+    variance = noise[:, None, None] * (
+        _positive(_matrices(sums[:, 3:6])) + _gradient_energy() * sums[:, 8, None, None] * np.eye(2)
+    )
     shrink = max(float(sums[:, [0, 2]].sum()), 0.0) / max(float(sums[:, 6].sum()), 1e-30)
     return _Part(score, response, variance, misfit, noise * kernel_energy() * sums[:, 7], shrink)
 
@@ -168,11 +170,11 @@ def _exposure(share: Floats, seen: Singles) -> Singles:
 
 
 def _maps(scans: Singles, seen: Singles, share: Floats, rate: Singles) -> tuple[list[Singles], Singles, Singles]:
-    """Local relative gradients; maps of response (yy, yx, xx), variance (yy, yx, xx), apparent response, rate; weights.
+    """Local relative gradients; maps of response (yy, yx, xx), variance (yy, yx, xx), apparent response, rate, noise; weights.
 
     The response (change of the score per px) is a product of two halves of the scans: their noise is independent, so
-    that noise in flat regions adds nothing. The apparent response, from all scans at once, holds that noise. So does the
-    variance of the score, which is made of the same product and of what white Poisson noise in the gradient adds.
+    that noise in flat regions adds nothing. The apparent response, from all scans at once, holds that noise. The variance
+    of the score is made of the same product and of what white Poisson noise in the gradient adds, the last map.
     """
     from scipy.ndimage import minimum_filter
 
@@ -192,17 +194,19 @@ def _maps(scans: Singles, seen: Singles, share: Floats, rate: Singles) -> tuple[
     (first, first_test, first_spread), (second, second_test, second_spread) = halves
     yy, yx, xy, xx = (0.5 * (first_test[i] * second[j] + second_test[i] * first[j]) for i, j in np.ndindex(2, 2))
     variance = [0.5 * (first_spread[i] * second_spread[j] + first_spread[j] * second_spread[i]) * rate for i, j in PAIRS]
-    noise = (
-        np.float32(_gradient_energy()) * (weight * (local - floor)) ** 2 / np.maximum(_exposure(share, seen), np.float32(1e-6))
-    )
-    variance[0] += noise
-    variance[2] += noise
+    noise = (weight * (local - floor)) ** 2 / np.maximum(_exposure(share, seen), np.float32(1e-6))
     apparent = sum((g - rate * b) * weight * g for g, b in zip(slopes, drift, strict=True))
-    return drift, np.stack([yy, 0.5 * (yx + xy), xx, *variance, apparent, rate]), weight
+    return drift, np.stack([yy, 0.5 * (yx + xy), xx, *variance, apparent, rate, noise]), weight
 
 
 def _matrices(triples: Floats) -> Floats:
     return np.asarray(triples[:, [0, 1, 1, 2]].reshape(-1, 2, 2))
+
+
+def _positive(matrices: Floats) -> Floats:
+    """The nearest matrices without negative eigenvalues: products of halves may fall below 0 where there is no structure."""
+    values, vectors = np.linalg.eigh(matrices)
+    return np.asarray(np.einsum("kij,kj,klj->kil", vectors, np.maximum(values, 0.0), vectors))
 
 
 def dot(first: Singles, second: Singles) -> float:
