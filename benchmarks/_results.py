@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 RESULTS = Path(__file__).with_name("results.md")
 
@@ -26,3 +31,13 @@ def put_section(title: str, command: str, body: str) -> None:
     text = text if found else text.rstrip() + "\n\n" + section
     RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
     print(section)
+
+
+def run_parts(parts: Mapping[str, Callable[[], None]]) -> None:
+    """Run the parts that the command line names, or all of them."""
+    names = sys.argv[1:] or list(parts)
+    unknown = [n for n in names if n not in parts]
+    if unknown:
+        raise SystemExit(f"unknown part {', '.join(unknown)}; there are {', '.join(parts)}")
+    for name in names:
+        parts[name]()

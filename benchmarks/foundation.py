@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _results import put_section, table
+from _results import put_section, run_parts, table
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -219,15 +219,5 @@ def room_labels(section: object, name: str) -> object:
 
 PARTS = {f.__name__: f for f in (startup, readers, powerco, synthetic, distance, plateaus)}
 
-
-def main() -> None:
-    names = sys.argv[1:] or list(PARTS)
-    unknown = [n for n in names if n not in PARTS]
-    if unknown:
-        raise SystemExit(f"unknown part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    for name in names:
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(PARTS)

@@ -8,10 +8,8 @@ shots, and a doublet PS−/PO2− of which the lighter ion takes shots from the 
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
-from _results import put_section, table
+from _results import put_section, run_parts, table
 from scipy.stats import binom
 
 from ssbmaps import maps, synthetic
@@ -81,15 +79,5 @@ def shots() -> None:
 
 PARTS = {f.__name__: f for f in (aggregates, shots)}
 
-
-def main() -> None:
-    names = sys.argv[1:] or list(PARTS)
-    unknown = [n for n in names if n not in PARTS]
-    if unknown:
-        raise SystemExit(f"unknown part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    for name in names:
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(PARTS)

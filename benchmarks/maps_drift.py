@@ -5,13 +5,12 @@ python benchmarks/maps_drift.py [drift nulls]
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 
 import numpy as np
 import xarray as xr
-from _results import put_section, table
+from _results import put_section, run_parts, table
 
 from ssbmaps import DataQualityWarning, SsbmapsError, maps, synthetic
 from ssbmaps._conventions import raster_coords
@@ -111,15 +110,5 @@ def aligned(counts: xr.DataArray) -> int:
 
 PARTS = {f.__name__: f for f in (drift, nulls)}
 
-
-def main() -> None:
-    names = sys.argv[1:] or list(PARTS)
-    unknown = [n for n in names if n not in PARTS]
-    if unknown:
-        raise SystemExit(f"unknown part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    for name in names:
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(PARTS)
