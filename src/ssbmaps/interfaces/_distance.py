@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._arrays import to_dense
-from ssbmaps._conventions import canonical, check_array, dense_map, measured_mask, pixel_size, same_grid
+from ssbmaps._conventions import canonical, check_array, dense_map, same_grid
 from ssbmaps._errors import Faults, SsbmapsError
 from ssbmaps._provenance import finish
-from ssbmaps.interfaces._region import around, close_cracks, fill_holes
+from ssbmaps.interfaces._region import around, fill_holes
+from ssbmaps.maps._cracks import close_cracks
+from ssbmaps.maps._flags import read_flags
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -142,28 +143,15 @@ def _check_options(options: dict[str, float]) -> None:
 def _phase_mask(labels: xr.DataArray, phase: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[float, float]]:
     """Where the phase is, where was measured, and the pixel size, after all checks of the labels."""
     check_array(labels, subject=SUBJECT, dims=("y", "x"))
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
-        raise SsbmapsError(f"{SUBJECT}: expected integer labels (y, x), got {labels.dtype} with dims {tuple(labels.dims)}.")
-    names = str(labels.attrs.get("flag_meanings", "")).split()
-    flags = np.atleast_1d(labels.attrs.get("flag_values", ()))
-    if not names or len(names) != len(flags):
-        raise SsbmapsError(
-            f"{SUBJECT}: the labels need attributes flag_values and flag_meanings of equal length, got {len(flags)} and "
-            f"{len(names)}. ssbmaps.maps.label_phases sets them."
-        )
-    if phase not in names:
-        raise SsbmapsError(f"{SUBJECT}: phase {phase!r} is not in the labels, which hold {', '.join(names)}.")
-    if min(labels.sizes.values()) < 2:
+    if min(labels.sizes["y"], labels.sizes["x"]) < 2:
         raise SsbmapsError(f"{SUBJECT}: the map has {dict(labels.sizes)} pixels; an edge needs at least 2 along y and x.")
-    values = to_dense(canonical(labels).data)
-    known = measured_mask(labels)
-    measured = np.ones(values.shape, bool) if known is None else known
-    mask = measured & (values == flags[names.index(phase)])
+    flags = read_flags(labels, subject=SUBJECT)
+    mask = flags.mask(phase, subject=SUBJECT)
     if not mask.any():
         raise SsbmapsError(f"{SUBJECT}: no pixel is labelled {phase}, so it has no edge. Check the thresholds of the labels.")
-    if not (measured & ~mask).any():
+    if not (flags.measured & ~mask).any():
         raise SsbmapsError(f"{SUBJECT}: every measured pixel is labelled {phase}, so it has no edge in this map.")
-    return mask, measured, pixel_size(labels, subject=SUBJECT)
+    return mask, flags.measured, flags.pixel
 
 
 def _distance(
