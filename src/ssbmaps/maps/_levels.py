@@ -55,6 +55,17 @@ def two_levels(
     return low, high
 
 
+def noise_variance(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> float:
+    """Variance of the noise of a map that holds no counts: from the median difference of neighbours, so edges count little.
+
+    At least a millionth of the squared range, for maps without noise.
+    """
+    steps = [np.diff(values, axis=axis)[np.minimum(*_neighbours(measured, axis)).astype(bool)] for axis in (0, 1)]
+    both = np.abs(np.concatenate(steps))
+    deviation = float(np.median(both)) / (0.6745 * np.sqrt(2)) if both.size else 0.0
+    return max(deviation**2, 1e-6 * float(np.ptp(values[measured])) ** 2)
+
+
 def _noise(values: NDArray[np.float64], measured: NDArray[np.bool_], sigma: tuple[float, float], *, poisson: bool) -> float:
     """Standard deviation of the noise left after smoothing: Poisson's, or that of neighbouring pixels' differences."""
     from scipy.ndimage import gaussian_filter
@@ -115,3 +126,20 @@ def _region_pairs(regions: NDArray[np.int64]) -> NDArray[np.int64]:
         differ = a != b
         found += [np.column_stack([a[differ], b[differ]]), np.column_stack([b[differ], a[differ]])]
     return np.concatenate(found)
+
+
+def empty_ground(
+    labels: NDArray[np.int16], total: NDArray[np.float64], measured: NDArray[np.bool_], sigma: float
+) -> NDArray[np.bool_]:
+    """Unassigned pixels (0) that emit less than half of the weakest phase, and those within 2 `sigma` of them through others.
+
+    The rim within 2 sigma is where the beam mixes empty ground with what surrounds it.
+    """
+    from scipy.ndimage import binary_dilation
+
+    free = measured & (labels == 0)
+    inside = [float(np.median(total[measured & (labels == k)])) for k in np.unique(labels[measured & (labels > 0)])]
+    if not inside or not free.any():
+        return np.zeros(labels.shape, bool)
+    empty = free & (smoothed(np.where(measured, total, 0.0), measured, (sigma, sigma)) < min(inside) / 2)
+    return np.asarray(binary_dilation(empty, iterations=int(np.ceil(2 * sigma)), mask=free)) if empty.any() else empty
