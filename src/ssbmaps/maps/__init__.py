@@ -6,10 +6,12 @@ from ssbmaps.maps._calibration import calibrate_mass
 from ssbmaps.maps._dead_time import correct_dead_time
 from ssbmaps.maps._doublets import separate_doublet
 from ssbmaps.maps._drift import align_scans
+from ssbmaps.maps._fractions import phase_fractions
 from ssbmaps.maps._fragments import fragment_maps, ion_mz
 from ssbmaps.maps._integrate import integrate
 from ssbmaps.maps._interference import interferences
 from ssbmaps.maps._isotopes import check_isotopes
+from ssbmaps.maps._particles import label_particles
 from ssbmaps.maps._phases import label_phases
 from ssbmaps.maps._resolution import mass_resolution
 from ssbmaps.maps._totals import normalise, total
@@ -23,9 +25,11 @@ __all__ = [
     "integrate",
     "interferences",
     "ion_mz",
+    "label_particles",
     "label_phases",
     "mass_resolution",
     "normalise",
+    "phase_fractions",
     "separate_doublet",
     "total",
 ]
