@@ -195,7 +195,8 @@ def plateaus() -> None:
             where = phase & (away >= low) & (away < high)
             profile = interfaces.distance_profile(counts.sel(fragment=[fragment]), away, where=where).squeeze("fragment")
             n = profile["count"].values
-            mean, error = np.nansum(profile["mean"] * n) / n.sum(), np.sqrt(np.nansum((profile["sem"] * n) ** 2)) / n.sum()
+            counting = profile["sem"] / np.sqrt(profile["dispersion"])  # of this section's own pixels
+            mean, error = np.nansum(profile["mean"] * n) / n.sum(), np.sqrt(np.nansum((counting * n) ** 2)) / n.sum()
             planted = float(truth.sel(fragment=fragment).where(where).mean())
             rows.append(
                 [
