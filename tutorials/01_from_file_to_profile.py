@@ -183,15 +183,17 @@ print(f"spread of the scans about their mean position: {spread:.3f} um (standard
 #
 # ## Label
 #
-# Which pixel is which phase? Each phase is named with the ion or ions that mark it. The levels inside and outside are
-# found in the data, and a pixel takes the phase whose marker is strongest, if that reaches half of its level.
+# Which pixel is which phase? Each phase is named with the ion or ions that mark it, every one that has a marker: a layer
+# between two phases, if it is not named, is shared out between them. `label_phases` looks for the labels that explain all
+# these maps together when they are seen through a blurred beam, whose width and the phases' levels it finds on the way.
 
 # %%
-labels = maps.label_phases(corrected["counts"], {"NMC": "NiO2-", "electrolyte": ["S-", "Cl-"], "carbon": "C2-"})
+phases = {"NMC": "NiO2-", "electrolyte": ["S-", "Cl-"], "carbon": "C2-", "interphase": ["PO2-", "PO3-"]}
+labels = maps.label_phases(corrected["counts"], phases, voids="void")
 figures.map_figure(labels)
 
 # %% [markdown]
-# Voids, cracks and the interphase hold too little of any marker and stay unassigned. That is no fault: nothing is
+# Ground that emits little of anything is called a void. What fits no phase and is no void stays unassigned: nothing is
 # guessed.
 
 # %%
@@ -212,7 +214,7 @@ figures.map_figure(corrected["counts"].sel(fragment="PO3-"), contours=distance)
 # %% [markdown]
 # Now all pixels at the same distance are averaged; the band, hardly wider than the line, is one standard error. Left
 # out (`where=`) are pixels nearer than 0.3 µm to carbon, and a margin of 1 µm, since beyond the frame there may be
-# particles that nobody sees. Voids have no label, so they are in: they make S⁻ fall a little far from the particles.
+# particles that nobody sees. Voids are in: they make S⁻ fall a little far from the particles.
 
 # %%
 y, x = labels["y"], labels["x"]
@@ -301,7 +303,8 @@ def area(profile, fragment):
     """Signal above the electrolyte's, summed over the distance (counts um per pixel), and its standard error."""
     at_edge = profile.sel(fragment=fragment, distance=slice(-0.5, 0.7))  # bins of 0.1 um
     level = float(profile["mean"].sel(fragment=fragment, distance=slice(0.7, 1.5)).mean())
-    return float((at_edge["mean"] - level).sum()) * 0.1, float(np.sqrt((at_edge["sem"] ** 2).sum())) * 0.1
+    counting = at_edge["sem"] ** 2 / at_edge["dispersion"]  # of this section's own pixels, independent from bin to bin
+    return float((at_edge["mean"] - level).sum()) * 0.1, float(np.sqrt(counting.sum())) * 0.1
 
 
 def width(profile, fragment):

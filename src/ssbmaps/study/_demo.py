@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FRAGMENTS = ("NiO2-", "S-", "Cl-", "PO2-", "PO3-", "SO2-", "SO3-", "C2-")
-PHASES = {"NMC": "NiO2-", "electrolyte": ["S-", "Cl-"], "carbon": "C2-"}
+PHASES = {"NMC": "NiO2-", "electrolyte": ["S-", "Cl-"], "carbon": "C2-", "interphase": ["PO2-", "PO3-"]}
 BULK = ("NiO2-", "S-")
 SHELL = ("PO2-", "PO3-", "SO2-", "SO3-")
 N_COMPONENTS = 4

@@ -43,25 +43,26 @@ def write_page(
 
 
 def _phase_table(section: xr.Dataset, labels: xr.DataArray) -> list[dict[str, float | str]]:
-    """Area share of each phase as labelled, beside the planted share (shells belong to no phase here)."""
+    """Area share of each phase as labelled, beside the planted share."""
     names = str(labels.attrs["flag_meanings"]).split()
     values = np.asarray(labels.attrs["flag_values"])
     planted = section["coverage"].mean(("y", "x"))
     rows: list[dict[str, float | str]] = []
     for name, value in zip(names, values, strict=True):
-        if name in planted.phase.values:
+        planted_name = "POx" if name == "interphase" else name
+        if planted_name in planted.phase.values:
             share = float((labels == value).mean())
-            rows.append({"phase": name, "labelled": 100 * share, "planted": 100 * float(planted.sel(phase=name))})
+            rows.append({"phase": name, "labelled": 100 * share, "planted": 100 * float(planted.sel(phase=planted_name))})
     return rows
 
 
 def _plateau(section: xr.Dataset, profile: xr.Dataset) -> dict[str, float]:
-    """Mean NiO2− counts inside the NMC, away from the contour, with its standard error and the planted level."""
+    """Mean NiO2− counts inside the NMC, away from the contour, with its standard error for the material and the planted level."""
     inside = profile.sel(fragment="NiO2-").sel(distance=slice(*PLATEAU_UM))
     weight = inside["count"]
     total = float(weight.sum())
     mean = float((inside["mean"] * weight).sum() / total)
-    error = float(np.sqrt(((inside["sem"] * weight) ** 2).sum()) / total)
+    error = float((inside["sem"] * weight).sum() / total)  # neighbouring bins share most of their error
     planted = float(section["level"].sel(phase="NMC", fragment="NiO2-"))
     return {"mean": mean, "sem": error, "planted": planted, "low": PLATEAU_UM[0], "high": PLATEAU_UM[1]}
 
