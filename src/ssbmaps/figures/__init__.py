@@ -1,4 +1,4 @@
-"""Figures ready for print: maps, composites, components, profiles and spectra at the width of a journal column.
+"""Figures ready for print: maps, composites, components, profiles, spectra and quality at the width of a journal column.
 
 The only room that imports matplotlib. It uses neither pyplot nor global settings.
 """
@@ -7,7 +7,17 @@ from ssbmaps.figures._components import component_figure
 from ssbmaps.figures._composite import composite_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._profiles import profile_figure
+from ssbmaps.figures._quality_figure import quality_figure
 from ssbmaps.figures._save import save
 from ssbmaps.figures._spectrum import spectrum_figure
 
-__all__ = ["component_figure", "composite_figure", "grid_figure", "map_figure", "profile_figure", "save", "spectrum_figure"]
+__all__ = [
+    "component_figure",
+    "composite_figure",
+    "grid_figure",
+    "map_figure",
+    "profile_figure",
+    "quality_figure",
+    "save",
+    "spectrum_figure",
+]

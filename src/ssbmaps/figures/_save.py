@@ -95,11 +95,11 @@ def _at_width(fig: Figure, width: float) -> Iterator[None]:
     from ssbmaps.figures._style import MM_PER_INCH
 
     before = fig.get_figwidth(), fig.get_figheight()
-    if isinstance(fig, PrintFigure):
-        fig.fit_width(width)
-    else:
-        fig.set_size_inches(width / MM_PER_INCH, before[1] * width / MM_PER_INCH / before[0])
     try:
+        if isinstance(fig, PrintFigure):
+            fig.fit_width(width)
+        else:
+            fig.set_size_inches(width / MM_PER_INCH, before[1] * width / MM_PER_INCH / before[0])
         yield
     finally:
         if isinstance(fig, PrintFigure):
