@@ -55,7 +55,7 @@ def charging(
     cause = "compatible with charging, topography or ions of nearly the same mass"
     for (name, quantity), part, unit, verb in ((SHIFTS, 0, "ppm", "shift"), (WIDENS, 1, "1", "change in width")):
         value, sd, statistic, p_value = _pooled([f[part] for f in found])
-        size = f"{value:.0f} ± {sd:.0f} ppm" if unit == "ppm" else f"{value:.1%} ± {sd:.1%}"
+        size = f"{value:.1f} ± {sd:.1f} ppm" if unit == "ppm" else f"{value:.1%} ± {sd:.1%}"
         finding = f"peaks {verb} from place to place by {size} in root mean square, beyond counting: {cause}"
         checks.append(Check(name, quantity, finding, value, sd, unit, statistic, p_value, detail=_picture(found, part, centres)))
     return checks
