@@ -369,9 +369,10 @@ for finding in quality["finding"][quality["flagged"] == 1]:
 quality[["p_value", "flagged", "testable"]].to_dataframe()[["p_value", "flagged", "testable"]].round(3)
 
 # %% [markdown]
-# One check is flagged: edges are wider along one direction. Its sentence names what could do that and claims no
-# cause. Here we know it: the stage drifted, nearly along that direction (160°). Nine checks are made, and each may
-# raise a false alarm once in a hundred sections.
+# Two checks are flagged; their sentences name what could do that and claim no cause. The edges are wider along one
+# direction: here we know why, the stage drifted nearly along it (160°). The stripes are a false alarm: this section has
+# none. Nine checks are made, each with a false alarm in about a hundred sections, and where a few large particles fill the
+# map in more; look at the map before you believe a flag.
 #
 # **Drift is larger than here.** Beyond about a pixel leave scans out or use the middle ones only. Scans that are
 # blank, repeated or from another place get no shift, and a warning names them.
