@@ -204,6 +204,16 @@ def test_stripes_are_found_with_direction_and_strength(angle):
     assert min(top, 180 - top) < 3
 
 
+def test_a_gain_that_varies_slowly_one_way_is_no_curtain():
+    """Three periods of 4 % root mean square across the map; the same wave eight times as short is found."""
+    rng = np.random.default_rng(13)
+    mean, labels, inner = _field(rng)
+    across = (np.arange(mean.shape[1]) + 0.5) / mean.shape[0]
+    for periods, low, high in ((3, 0.02, 1.0), (24, 0.0, 0.01)):
+        drawn = rng.poisson(mean * (1 + 0.04 * np.sqrt(2) * np.sin(2 * np.pi * periods * across))).astype(float)
+        assert low < curtaining(drawn, labels, inner, PIXEL, 0.01, rng).p_value <= high
+
+
 def test_what_is_hidden_by_edges_everywhere_has_no_stripes():
     nowhere = np.zeros((64, 64), bool)
     found = curtaining(np.ones((64, 64)), np.zeros((64, 64), int), nowhere, PIXEL, 0.01, np.random.default_rng(0))

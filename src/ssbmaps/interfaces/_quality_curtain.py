@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     Singles = NDArray[np.float32]
 
 NAME = "curtaining"
-QUANTITY = "strongest stripes of any direction, narrower than a quarter of the map: root mean square relative to the signal"
+QUANTITY = "strongest stripes of any direction, narrower than an eighth of the map: root mean square relative to the signal"
 LEAST_SIDE = 32  # pixels
 LEAST_SHARE = 0.1  # of the map that lies inside phases
 LEAST_PIXELS = 64  # inside a phase
 _LARGEST = 384  # pixels; larger maps are summed over 2 x 2
-_LONGEST = 4  # periods of the longest wave in the map's shorter side
+_LONGEST = 8  # periods of the longest wave in the map's shorter side; gain that varies is made of longer ones
 _FINEST = 0.8  # of the Nyquist frequency
 _TAPER = 0.2  # of each side
 _CORE = 2.0  # frequency steps to either side of a line in which a stripe's power is summed
@@ -58,7 +58,7 @@ def curtaining(
 ) -> Check:
     """Test of the total signal (y, x) for stripes, on pixels `inner` that lie well inside a phase.
 
-    Each phase's mean and all that varies slowly, in waves longer than a quarter of the map, is taken off. In strips of one
+    Each phase's mean and all that varies slowly, in waves longer than an eighth of the map, is taken off. In strips of one
     frequency step to either side of a line through the origin, over octaves of frequency and all of them, power is compared
     with the mean at the same radius. The null distribution of the largest excess over all directions comes from white noise
     and an isotropic Gaussian gain with the measured spectrum, seen through the same mask and flattened in the same way. Data
@@ -89,7 +89,7 @@ def curtaining(
     excess = (power[0] / mean - 1)[-len(plane.angles) :]
     finding = (
         f"power of stripes {along(direction)} exceeds that of an isotropic signal, {value:.1%} ± {sd:.1%} of the signal in root "
-        "mean square: compatible with curtaining, scan lines, cracks or layers that lie this way"
+        "mean square: compatible with curtaining, scan lines, cracks, layers or a gain that varies this way"
     )
     run = (plane.angles + 90) % 180
     order = np.argsort(run)
