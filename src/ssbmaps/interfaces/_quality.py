@@ -120,7 +120,7 @@ def section_quality(
     Student's t of the scatter about a line through the scans; mass_shift and mass_width, χ² of tiles. Whole particles are
     weighted against the frame (Miles 1974; Lantuéjoul 1978).
 
-    The p-value of curtaining is simulated: with another `rng` it differs by up to a few times.
+    The p-value of curtaining is simulated: with another `rng` it can differ by a factor of a few.
 
     Ratios and strengths (curtaining, shadowing, mass_shift, mass_width, edge_direction, particle_shape) cannot fall below 1
     or 0: where there is nothing, noise makes them about one error larger, and that of curtaining, which is the strongest of
