@@ -134,3 +134,17 @@ def test_raman_transform_is_the_identity_by_default(disc):
 def test_bad_arguments_get_a_letter(disc, function, options, message):
     with pytest.raises(SsbmapsError, match=message):
         getattr(synthetic, function)(disc, **options)
+
+
+def test_sam_levels_of_layers_that_only_the_caller_knows():
+    layout = synthetic.Layout(layers=(("LCO", 2.0), ("Li", 2.0)), angle=0)
+    section = synthetic.cross_section(
+        shape=(48, 40), n_scans=1, geometry="planar", thickness=0, layout=layout, levels={"LCO": {}, "Li": {}}
+    )
+    view = {"rotation": 0, "scale": 1, "shift": (0, 0), "lines": ("Li KLL", "O KLL")}
+    sam = synthetic.sam_maps(section, levels={"LCO": {"O KLL": 500.0}, "Li": {"Li KLL": 600.0}}, **view)
+    signal = sam.expected_peak - sam.expected_background
+    np.testing.assert_allclose(signal.isel(y=2).mean("x"), [0, 500], atol=1e-4)
+    np.testing.assert_allclose(signal.isel(y=-3).mean("x"), [600, 0], atol=1e-4)
+    with pytest.raises(SsbmapsError, match=r"(?s)2 faults.*unknown phases Na.*expected 0 counts or more by line"):
+        synthetic.sam_maps(section, levels={"Na": {"Li KLL": -1.0}}, **view)

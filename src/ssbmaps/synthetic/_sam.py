@@ -17,7 +17,7 @@ from ssbmaps.synthetic._section import check_seed
 from ssbmaps.synthetic._views import placement, view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
@@ -37,6 +37,7 @@ def sam_maps(
     shift: Sequence[float] = (0.7, -0.4),
     beam_fwhm: float = 0.06,
     dose: float = 1.0,
+    levels: Mapping[str, Mapping[str, float]] | None = None,
 ) -> xr.Dataset:
     """Map the same sample by scanning Auger microscopy, on its own raster.
 
@@ -59,6 +60,9 @@ def sam_maps(
         Full width at half maximum of the electron beam, um as the microscope states them.
     dose : float
         Multiplies all planted levels.
+    levels : mapping of str to mapping of str to float, optional
+        Counts per pixel at the peak above the background by phase and line, where they differ from the usual ones; needed for
+        the layers that only you know, which emit nothing else.
 
     Returns
     -------
@@ -89,7 +93,12 @@ def sam_maps(
     recipe = recipe_of(section, subject=subject)
     check_seed(seed, subject=subject)
     names = tuple([lines] if isinstance(lines, str) else lines)
+    own = {phase: dict(row) for phase, row in (levels or {}).items()}
     with Faults(subject) as faults:
+        strange = sorted(set(own) - set(recipe.phases))
+        faults.expect(not strange, f"levels names unknown phases {', '.join(strange)}; known are {', '.join(recipe.phases)}.")
+        good = all(v >= 0 and line in AUGER_LINES for row in own.values() for line, v in row.items())
+        faults.expect(good, f"levels={levels!r}; expected 0 counts or more by line, out of {', '.join(AUGER_LINES)}.")
         unknown = [n for n in names if n not in AUGER_LINES]
         faults.expect(not unknown, f"lines {', '.join(unknown)} are unknown; known are {', '.join(AUGER_LINES)}.")
         faults.expect(bool(names), "no line is named; expected one or more.")
@@ -100,7 +109,7 @@ def sam_maps(
     )
     seen = view(recipe, chosen, pixel_size, matrix, fwhm=beam_fwhm)
     emission = np.stack([seen[p] for p in recipe.phases])
-    peaks = table(AUGER_PEAKS, recipe.phases, names)
+    peaks = table({p: {**AUGER_PEAKS.get(p, {}), **own.get(p, {})} for p in recipe.phases}, recipe.phases, names)
     under = np.array([[BACKSCATTERING.get(p, 1.0) * AUGER_BACKGROUND[n] for n in names] for p in recipe.phases])
     background = dose * np.tensordot(under.T, emission, axes=1)
     peak = background + dose * np.tensordot(peaks.T, emission, axes=1)
