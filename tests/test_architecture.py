@@ -136,4 +136,5 @@ def test_public_functions_take_options_by_keyword(name):
     positional = [p for p in inspect.signature(thing).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert len(positional) <= 3
     optional = [p.name for p in positional if p.default is not p.empty]
-    assert optional in ([], ["ions"], ["fragments"]), "options are keyword-only; which ions are meant may follow the data"
+    known = ([], ["ions"], ["fragments"], ["measurement"])
+    assert optional in known, "options are keyword-only; which ions are meant may follow the data, and a plan has none"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ssbmaps.interfaces._bound import interphase_bound
 from ssbmaps.interfaces._distance import distance_to
 from ssbmaps.interfaces._edge_width import edge_width
+from ssbmaps.interfaces._interphase import fit_interphase
+from ssbmaps.interfaces._layers import fit_layers
 from ssbmaps.interfaces._profile import distance_profile
 from ssbmaps.interfaces._quality import section_quality
 
-__all__ = ["distance_profile", "distance_to", "edge_width", "section_quality"]
+__all__ = ["distance_profile", "distance_to", "edge_width", "fit_interphase", "fit_layers", "interphase_bound", "section_quality"]
