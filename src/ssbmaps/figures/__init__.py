@@ -5,6 +5,7 @@ The only room that imports matplotlib. It uses neither pyplot nor global setting
 
 from ssbmaps.figures._components import component_figure
 from ssbmaps.figures._composite import composite_figure
+from ssbmaps.figures._interphase import interphase_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._profiles import profile_figure
 from ssbmaps.figures._quality_figure import quality_figure
@@ -15,6 +16,7 @@ __all__ = [
     "component_figure",
     "composite_figure",
     "grid_figure",
+    "interphase_figure",
     "map_figure",
     "profile_figure",
     "quality_figure",
