@@ -170,29 +170,23 @@ def halo(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return (1 - share) * weights + share * far, np.concatenate([mixed, extra])
 
 
-def bare(s: Floats, g: Floats) -> tuple[Floats, Floats]:
-    """No shell: one step at s0 for the shell's channels, while the core keeps the weights of a box."""
-    weights, slopes = box(s, g)
-    inner, inner_e, inner_s = _step(s, g[0], g[2])
-    zero = np.zeros_like(s)
-    weights[SHELL] = np.stack([1 - inner, zero, inner])
-    slopes[:, SHELL] = [[-slope, zero, slope] for slope in (inner_e, zero, inner_s)]
-    return weights, slopes
+def _one_step(kind: int) -> Callable[[Floats, Floats], tuple[Floats, Floats]]:
+    """A box for one kind of channel, while the other (`kind`) has a single step at s0."""
 
+    def weights(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+        found, slopes = box(s, g)
+        inner, inner_e, inner_s = _step(s, g[0], g[2])
+        zero = np.zeros_like(s)
+        found[kind] = np.stack([1 - inner, zero, inner])
+        slopes[:, kind] = [[-slope, zero, slope] for slope in (inner_e, zero, inner_s)]
+        return found, slopes
 
-def plain_core(s: Floats, g: Floats) -> tuple[Floats, Floats]:
-    """A box for the shell's channels while the core has one step: what is left of a core seen through a shell of no thickness."""
-    weights, slopes = box(s, g)
-    inner, inner_e, inner_s = _step(s, g[0], g[2])
-    zero = np.zeros_like(s)
-    weights[CORE] = np.stack([1 - inner, zero, inner])
-    slopes[:, CORE] = [[-slope, zero, slope] for slope in (inner_e, zero, inner_s)]
-    return weights, slopes
+    return weights
 
 
 BOX = Shape("box", box)
-THIN = Shape("thin", plain_core)
-BARE = Shape("bare", bare)
+THIN = Shape("thin", _one_step(CORE))  # a shell of no thickness leaves one step of the core
+BARE = Shape("bare", _one_step(SHELL))  # no shell
 SHAPES = (
     BOX,
     Shape("shifted", shifted, ("s0", "d", "sigma", "delta"), (0.0,), (-0.3,), (0.3,)),
