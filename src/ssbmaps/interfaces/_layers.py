@@ -93,10 +93,10 @@ def fit_layers(
     >>> from ssbmaps import synthetic
     >>> from ssbmaps.interfaces import fit_layers
     >>> layout = synthetic.Layout(layers=(("NMC", 2.0), ("carbon", 0.5), ("electrolyte", 2.0)))
-    >>> section = synthetic.cross_section(shape=(64, 48), n_scans=1, geometry="planar", thickness=0, layout=layout)
-    >>> stack = fit_layers(section.counts, section.distance, layers=["NMC", "carbon", "electrolyte"])
-    >>> bool(stack.thickness_low.item() < 0.5 < stack.thickness_high.item())
-    True
+    >>> section = synthetic.cross_section(shape=(64, 48), n_scans=20, geometry="planar", thickness=0, layout=layout)
+    >>> stack = fit_layers(section.counts, section.distance, layers=["NMC", "carbon", "electrolyte"], shots=25)
+    >>> str(stack.edge.values[0]), round(float(stack.thickness.item()), 1)
+    ('NMC | carbon', 0.5)
     """
     names = _names(layers)
     check_maps(maps, distance, where, variance, likelihood, shots, subject=SUBJECT)
