@@ -1,6 +1,6 @@
 """Interphase thickness on known geometry: bound, coverage, nulls and limits; wrong assumptions, stacks and other ways.
 
-python benchmarks/interphase.py [bound known nulls thin mixing wrong stack road others]
+python benchmarks/interphase.py [bound known nulls thin mixing wrong stack road others speed]
 
 Every draw is kept in benchmarks/draws/ as it is made, so that a run that was stopped goes on where it was; delete the folder to
 start afresh. All seeds are new to the code: none was used to set a threshold.
@@ -239,7 +239,27 @@ def mixing() -> None:
     put_section("Interphase: a mixing layer", command("mixing"), body)
 
 
-PARTS = {f.__name__: f for f in (bound, known, nulls, thin, mixing, wrong, stack, road, others)}
+def speed() -> None:
+    """Time of one fit on whole sections, the distance given."""
+    import time
+
+    from ssbmaps import synthetic
+
+    rows = []
+    for side in (256, 512):
+        section = synthetic.cross_section(seed=69_000, shape=(side, side))
+        fitted(section, section["counts"])
+        start, used = time.perf_counter(), time.process_time()
+        row = fitted(section, section["counts"])
+        seconds = f"{time.perf_counter() - start:.2f} ({time.process_time() - used:.2f})"
+        rows.append([f"{side} × {side}, 20 scans", f"{row['interface_length']:.0f}", seconds])
+    body = table(["section", "interface, um", "s (CPU)"], rows) + (
+        "\n\nAsked: at most 2 s. One shell: window, seven shapes compared on held-out data, interval, sensitivities, particles."
+    )
+    put_section("Interphase: speed", command("speed"), body)
+
+
+PARTS = {f.__name__: f for f in (bound, known, nulls, thin, mixing, wrong, stack, road, others, speed)}
 
 if __name__ == "__main__":
     run_parts(PARTS)

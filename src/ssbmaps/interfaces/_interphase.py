@@ -61,7 +61,7 @@ def fit_interphase(
     What the core emits and what the shell emits are fitted together against the distance s to the core's edge: both channels
     share the edge's position s0, the thickness d and the width σ, each has its own levels inside, in the shell and outside. The
     core's step fixes position and width on the same pixels. A shell is detected before it is measured; its thickness is given
-    only where the likelihood bounds it from both sides.
+    only where it, too, is detected against none, and bounded from both sides.
 
     Parameters
     ----------
@@ -107,19 +107,20 @@ def fit_interphase(
     xarray.Dataset
         Along ``shell``: ``above_noise``, ``above_reference`` (with `reference`), ``resolved``, ``model_rejected`` (0/1);
         ``thickness`` (um, apparent: along the section; NaN unless resolved), ``true_thickness`` (isotropic-section estimate,
-        π/4 of it; particles only), ``upper_limit`` (um, 95 %; NaN where resolved or unbounded); ``likelihood_ratio`` against no
-        shell; ``excess`` (signal of the shell above what lies outside it, counts·um per pixel), ``equivalent_thickness`` (um,
-        with `reference_level`); ``sigma``, ``offset`` (of the edge from `distance`), ``amplitude``, ``level_in``, ``level_out``,
-        ``core_level``, ``core_level_shell``, ``core_level_out``; ``model``, the shape that describes held-out data best, and
-        ``models_alike``, those that do so as well; ``d_sensitivity`` along ``departure``: um per um of ``offset``, um per unit of
-        ``core yield`` in its outer 50 nm, of ``fall`` of the shell's yield from its inner to its outer edge, and of
-        ``halo``, the share of a beam four times as wide; ``shell_consistency`` and ``core_consistency``
-        (likelihood ratio of single ions fitted apart; ``_p`` its probability; NaN for one ion); ``dispersion``, ``misfit``,
-        ``p_value`` of the lack of fit; ``contact``, the share of the edge in use; ``interface_length`` used, um; ``n_pixels``;
-        ``statement``, the result in words. ``_sd``, ``_low``, ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd``
-        along ``shape``: nats gained over a box. Along ``distance``: ``core_profile``, ``shell_profile`` (+ ``_sem``),
-        ``core_model``, ``shell_model``. With ``geometry="particles"``, along ``particle``: ``particle_thickness`` (+ ``_sd``; by
-        shell), ``particle_label``, ``particle_perimeter``, ``particle_y``, ``particle_x``, um.
+        π/4 of it; particles only), ``upper_limit`` (um, 95 %; NaN where resolved or unbounded); ``likelihood_ratio`` against
+        no shell, ``thickness_ratio`` against one of next to no thickness; ``excess`` (signal of the shell above what lies
+        outside it, counts·um per pixel), ``equivalent_thickness`` (um, with `reference_level`); ``sigma``, ``offset`` (of the
+        edge from `distance`), ``amplitude``, ``level_in``, ``level_out``, ``core_level``, ``core_level_shell``,
+        ``core_level_out``; ``model``, the shape that describes held-out data best, and ``models_alike``, those that do so as
+        well; ``d_sensitivity`` along ``departure``: um per um of ``offset``, um per unit of ``core yield`` in its outer 50
+        nm, of ``fall`` of the shell's yield from its inner to its outer edge, and of ``halo``, the share of a beam four times
+        as wide; ``shell_consistency`` and ``core_consistency`` (likelihood ratio of single ions fitted apart; ``_p`` its
+        probability; NaN for one ion); ``dispersion``, ``misfit``, ``p_value`` of the lack of fit; ``contact``, the share of
+        the edge in use; ``interface_length`` used, um; ``n_pixels``; ``statement``, the result in words. ``_sd``, ``_low``,
+        ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd`` along ``shape``: nats gained over a box. Along
+        ``distance``: ``core_profile``, ``shell_profile`` (+ ``_sem``), ``core_model``, ``shell_model``. With
+        ``geometry="particles"``, along ``particle``: ``particle_thickness`` (+ ``_sd``; by shell), ``particle_label``,
+        ``particle_perimeter``, ``particle_y``, ``particle_x``, um.
 
     Raises
     ------
@@ -131,14 +132,15 @@ def fit_interphase(
 
     Notes
     -----
-    Pixels that are unmeasured or NaN in a used map are left out, as are those nearer than 4 σ (outside: plus d) to a second edge.
-    μ(s) = b_in Φ(−(s−s0)/σ) + A [Φ((s−s0)/σ) − Φ((s−s0−d)/σ)] + b_out Φ((s−s0−d)/σ), for the core with levels of its own; σ holds
-    beam, pixel (Δ²/12) and intermixing. Detection: likelihood ratio above 16.2. Shapes: box; shell shifted from the core's edge;
-    another yield in the core's outer 50 nm; falling yield; diffuse outer edge; exponential; beam with a halo. The box stands
-    unless another gains more than two standard errors, and a nat, on data it was not fitted to (5 folds of pixels); the interval
-    then covers those of all that do as well. Intervals by profile likelihood, times the dispersion of the profile, and in
-    quadrature the offset prior times its sensitivity. Ion yields that differ from those of a uniform shell are in none of it.
-    Random sections through an isotropic interface show 4/π of its thickness (Underwood 1970, Quantitative Stereology).
+    Pixels that are unmeasured or NaN in a used map are left out, as are those nearer than 4 σ (outside: plus d) to a second
+    edge. μ(s) = b_in Φ(−(s−s0)/σ) + A [Φ((s−s0)/σ) − Φ((s−s0−d)/σ)] + b_out Φ((s−s0−d)/σ), for the core with levels of its
+    own; σ holds beam, pixel (Δ²/12) and intermixing. Detection of shell and of thickness: likelihood ratios above 16.2.
+    Shapes: box; shell shifted from the core's edge; another yield in the core's outer 50 nm; falling yield; diffuse outer
+    edge; exponential; beam with a halo. The box stands unless another gains more than two standard errors, and a nat, on data
+    it was not fitted to (5 folds of pixels); the interval then covers those of all that do as well. Intervals by profile
+    likelihood, times the dispersion of the profile, and in quadrature the offset prior times its sensitivity. Ion yields that
+    differ from those of a uniform shell are in none of it. Random sections through an isotropic interface show 4/π of its
+    thickness (Underwood 1970, Quantitative Stereology).
 
     Examples
     --------

@@ -100,7 +100,12 @@ def row_of(shell: Shell, reference: xr.Dataset | float | None, *, curved: bool, 
     limit, declared = (np.nan, False) if resolved else thickness_limit(m, contrast, offset_sd)
     row["upper_limit"] = limit
     excess, excess_error = (m.excess, m.excess_sd) if resolved else (m.thin_excess, m.thin_excess_sd)
-    row |= {"likelihood_ratio": m.likelihood_ratio, "excess": excess, "excess_sd": excess_error}
+    row |= {
+        "likelihood_ratio": m.likelihood_ratio,
+        "thickness_ratio": m.thickness_ratio,
+        "excess": excess,
+        "excess_sd": excess_error,
+    }
     row |= {"excess_low": excess - NORMAL_95 * excess_error, "excess_high": excess + NORMAL_95 * excess_error}
     if contrast is not None:
         scaled = [row[f"excess{s}"] / contrast if contrast > 0 else np.nan for s in ("", "_sd", "_low", "_high")]
@@ -289,10 +294,11 @@ def descriptions(units: str) -> dict[str, dict[str, str]]:
     plain = {
         "above_noise": ("1", "1: a shell is there beyond chance (likelihood ratio above 16.2)"),
         "above_reference": ("1", "1: it exceeds the reference"),
-        "resolved": ("1", "1: the likelihood bounds the thickness from both sides"),
+        "resolved": ("1", "1: a thickness is there beyond chance, and bounded from both sides"),
         "model_rejected": ("1", "1: no model tried describes the profile"),
         "upper_limit": ("um", "95 % upper limit of the thickness"),
         "likelihood_ratio": ("1", "2 ln(L1/L0) against no shell, over the dispersion"),
+        "thickness_ratio": ("1", "2 ln(L1/L0) against a shell of next to no thickness, over the dispersion"),
         "shell_consistency": ("1", "likelihood ratio of the shell's ions with thicknesses of their own"),
         "shell_consistency_p": ("1", "probability of such a ratio if they share one"),
         "core_consistency": ("1", "likelihood ratio of the core's ions with edges of their own"),

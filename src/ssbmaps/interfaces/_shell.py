@@ -59,6 +59,7 @@ class Measured:
     alike: tuple[str, ...]
     evidence: dict[str, tuple[float, float]]
     likelihood_ratio: float
+    thickness_ratio: float
     dispersion: float
     misfit: Misfit
     interval: Interval
@@ -76,8 +77,9 @@ class Measured:
 
     @property
     def bounded(self) -> bool:
-        """Whether the likelihood bounds the thickness from both sides."""
-        return self.above_noise and bool(np.isfinite(self.interval.low) and np.isfinite(self.interval.high))
+        """Whether a thickness is there beyond chance, and the likelihood bounds it from both sides."""
+        ends = bool(np.isfinite(self.interval.low) and np.isfinite(self.interval.high))
+        return self.above_noise and ends and self.thickness_ratio > DETECTED
 
 
 def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
@@ -89,8 +91,9 @@ def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
     fits, evidence = choose(folds, data, box, limits) if above else ([thin], {})
     fit = fits[0]
     dispersion = _scale(data, fit)
-    interval = Interval(np.nan, np.nan, np.nan)
+    interval, extent = Interval(np.nan, np.nan, np.nan), 0.0
     if above:
+        extent = min(_extent(data, f, limits) for f in fits) / dispersion
         interval = _joined([interval_of(data, f, limits.of(f.shape), dispersion) for f in fits])
     return Measured(
         use=use,
@@ -100,6 +103,7 @@ def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
         alike=tuple(f.shape.name for f in fits[1:]),
         evidence=evidence,
         likelihood_ratio=max(ratio, 0.0),
+        thickness_ratio=extent,
         dispersion=dispersion,
         misfit=misfit_of(data, fit),
         interval=interval,
@@ -110,6 +114,13 @@ def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
         thin_excess_sd=_thin_sd(data, thin, dispersion),
         reach=reach,
     )
+
+
+def _extent(data: Profile, fit: Fit, limits: Limits) -> float:
+    """Likelihood ratio of the thickness found against next to none, all else free."""
+    bounds = limits.of(fit.shape)
+    flat = fit_shape(data, fit.shape, fit.geometry, bounds, held={"d": limits.thickness[0]})
+    return 2 * (flat.loss - fit.loss)
 
 
 def _sensitivities(data: Profile, fit: Fit, limits: Limits, interval: Interval) -> dict[str, float]:
