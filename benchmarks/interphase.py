@@ -163,7 +163,7 @@ def nulls() -> None:
     alarms = sum(r["above_noise"] for r in rows)
     highest = max(r["likelihood_ratio"] for r in rows)
     thin = (0.002, 0.005, 0.01, 0.02, 0.05)
-    limits = gather("limits", limit_work, [(62_000 + g, d) for d in thin for g in range(2)])
+    limits = gather("limits", limit_work, [(62_000 + g, d) for d in thin for g in range(5)])
     lines = [["0", len(rows), wilson(alarms, len(rows)), "-", wilson(sum(r["upper_limit"] >= 0 for r in rows), len(rows)), "-"]]
     lines[0][-1] = f"{1e3 * np.nanmedian([r['upper_limit'] for r in rows]):.1f}"
     for d in thin:
