@@ -253,7 +253,7 @@ def test_several_shells_and_particles():
     for name, planted in (("POx", 0.3), ("SOx", 0.15)):
         one = found.sel(shell=name)
         assert float(one.thickness_low) < planted < float(one.thickness_high)
-        assert float(one.true_thickness) == pytest.approx(np.pi / 4 * float(one.thickness))
+        assert np.pi / 4 < float(one.true_thickness / one.thickness) < 1  # less than the 4/π of a flat interface
         assert float(one.shell_consistency_p) > 1e-3
     assert np.isnan(found.core_consistency).all()  # one ion
     good = found.particle_thickness_sd.sel(shell="POx") < 0.05

@@ -22,65 +22,100 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Across:
-    """Known pixels of a map with their distance (um), and where two edges are equally near.
-
-    `values` (C, y, x), `variance` the same for Gaussian values or None for counts, `kinds` of channels and `shots` per pixel
-    (C,), and a random `fold` for each pixel.
-    """
+class Frame:
+    """Where the pixels of a map lie: signed distance (y, x) in um to the nearest edge, where two are equally near, pixel size."""
 
     distance: Floats
     ridge: Bools
-    known: Bools
     pixel: tuple[float, float]
-    values: Floats
-    variance: Floats | None
-    kinds: Ints
-    shots: Floats
-    fold: Ints
 
     @property
     def size(self) -> float:
         """Side in um of the square of a pixel's area."""
         return float(np.sqrt(self.pixel[0] * self.pixel[1]))
 
-    def near(self, inner: float, outer: float, thickness: float, sigma: float) -> Bools:
-        """Known pixels from −inner to outer um that see one edge only: none other within 4 sigma, outside plus the thickness."""
-        use = self.known & (self.distance >= -inner) & (self.distance <= outer)
+    def alone(self, thickness: float, sigma: float) -> Bools:
+        """Pixels (y, x) that see one edge only: none other within 4 sigma, outside plus the thickness."""
         outside = self.distance > 0
-        alone = isolated(self.distance, self.ridge & ~outside, self.pixel, ALONE * sigma)
-        apart = isolated(self.distance, self.ridge & outside, self.pixel, thickness + ALONE * sigma)
-        return np.asarray(use & alone & apart)
+        near = isolated(self.distance, self.ridge & ~outside, self.pixel, ALONE * sigma)
+        return near & isolated(self.distance, self.ridge & outside, self.pixel, thickness + ALONE * sigma)
 
-    def binned(self, use: Bools, *, folds: bool = False) -> list[Counts | Weighted]:
-        """Profiles of the `use` pixels in common bins: of all together, then of each fold where asked for."""
-        s = self.distance[use]
-        _, index = np.unique(np.floor(s * (BINS_PER_PIXEL / self.size)).astype(np.int64), return_inverse=True)
+
+def frame_of(distance: Floats, pixel: tuple[float, float]) -> Frame:
+    """The frame of a map of distances."""
+    return Frame(distance, sides(distance, pixel)[2], pixel)
+
+
+@dataclass(frozen=True)
+class Across:
+    """Known pixels with their distance s (P,) in um from the edge, each seen once or, in several views of a map, more often.
+
+    `at` (P,) is the pixel of the frame, counted along its rows, that tells which edges are near. `share` (P,) is the part of
+    the whole measurement that an entry holds: 1, or that of one of several scans. `values` (C, P), `variance` the same for
+    Gaussian values or None for counts, `kinds` of channels and `shots` per whole measurement of a pixel (C,), and a random
+    `fold` for each entry. Where shells of different particles are told apart, `kin` (P,) is the class of an entry's particle, and
+    `stretch` what multiplies the thickness in each class.
+    """
+
+    frame: Frame
+    at: Ints
+    s: Floats
+    share: Floats
+    values: Floats
+    variance: Floats | None
+    kinds: Ints
+    shots: Floats
+    fold: NDArray[np.int8]
+    kin: Ints | None = None
+    stretch: Floats | None = None
+
+    @property
+    def size(self) -> float:
+        """Side in um of the square of a pixel's area."""
+        return self.frame.size
+
+    def near(self, inner: float, outer: float, thickness: float, sigma: float) -> Bools:
+        """Entries from −inner to outer um that see one edge only."""
+        return (self.s >= -inner) & (self.s <= outer) & self.frame.alone(thickness, sigma).ravel()[self.at]
+
+    def binned(self, use: Bools | Ints, *, folds: bool = False) -> list[Counts | Weighted]:
+        """Profiles of the `use` entries (a mask or numbers) in common bins: of all together, then of each fold if asked for."""
+        s = self.s[use]
+        index = np.floor(s * (BINS_PER_PIXEL / self.size)).astype(np.int64)
+        index -= index.min(initial=0)
+        if self.kin is not None and self.stretch is not None:
+            index = index * len(self.stretch) + self.kin[use]
+        held = np.bincount(index) > 0
+        index = (np.cumsum(held) - 1)[index]
         centre = np.bincount(index, s) / np.bincount(index)
-        values = self.values[:, use]
+        values, share = self.values[:, use], self.share[use]
         weight = None if self.variance is None else 1 / self.variance[:, use]
-        profiles = [self._profile(centre, index, values, weight)]
+        stretch = None
+        if self.kin is not None and self.stretch is not None:
+            stretch = self.stretch[np.flatnonzero(held) % len(self.stretch)]
+        profiles = [self._profile(centre, index, share, values, weight, stretch)]
         fold = self.fold[use]
         for k in range(FOLDS if folds else 0):
             mine = fold == k
             part = None if weight is None else weight[:, mine]
-            profiles.append(self._profile(centre, index[mine], values[:, mine], part))
+            profiles.append(self._profile(centre, index[mine], share[mine], values[:, mine], part, stretch))
         return profiles
 
-    def _profile(self, centre: Floats, index: Ints, values: Floats, weight: Floats | None) -> Counts | Weighted:
+    def _profile(
+        self, centre: Floats, index: Ints, share: Floats, values: Floats, weight: Floats | None, stretch: Floats | None
+    ) -> Counts | Weighted:
         def sums(rows: Floats) -> Floats:
             return np.stack([np.bincount(index, row, len(centre)) for row in rows])
 
-        n = np.bincount(index, minlength=len(centre)).astype(np.float64)
+        n = np.asarray(np.bincount(index, share, len(centre)), np.float64)
         if weight is None:
-            return Counts(centre, n, sums(values), self.kinds, self.shots)
-        return Weighted(centre, n, sums(values * weight), sums(weight), self.kinds)
+            return Counts(centre, n, sums(values), self.kinds, self.shots, stretch)
+        return Weighted(centre, n, sums(values * weight), sums(weight), self.kinds, stretch)
 
 
 def across(
-    distance: Floats,
+    frame: Frame,
     known: Bools,
-    pixel: tuple[float, float],
     values: Floats,
     kinds: Ints,
     *,
@@ -88,13 +123,22 @@ def across(
     shots: Floats,
     rng: np.random.Generator,
 ) -> Across:
-    """Geometry and values of all pixels; those with NaN in any channel are not known."""
-    known = known & np.isfinite(values).all(axis=0) & np.isfinite(distance)
+    """The pixels of a single map (C, y, x); those with NaN in any channel are not known."""
+    known = known & np.isfinite(values).all(axis=0) & np.isfinite(frame.distance)
     if variance is not None:
         known &= (np.isfinite(variance) & (variance > 0)).all(axis=0)
-    _, _, ridge = sides(distance, pixel)
-    fold = rng.integers(FOLDS, size=distance.shape)
-    return Across(distance, ridge, known, pixel, values, variance, kinds, shots, fold)
+    fold = rng.integers(FOLDS, size=known.shape)[known].astype(np.int8)
+    return Across(
+        frame=frame,
+        at=np.flatnonzero(known),
+        s=frame.distance[known],
+        share=np.ones(int(known.sum())),
+        values=values[:, known],
+        variance=None if variance is None else variance[:, known],
+        kinds=kinds,
+        shots=shots,
+        fold=fold,
+    )
 
 
 def rest(whole: Counts | Weighted, part: Counts | Weighted) -> Counts | Weighted:

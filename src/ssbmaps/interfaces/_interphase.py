@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssbmaps._arrays import to_dense
-from ssbmaps._conventions import (
-    SERIES_DIMS,
-    canonical,
-    check_array,
-    fragment_index,
-    generator,
-    measured_mask,
-    pixel_size,
-    same_grid,
+from ssbmaps._conventions import canonical, generator, pixel_size
+from ssbmaps._errors import Faults
+from ssbmaps.interfaces._across import across, frame_of, scatter_variance
+from ssbmaps.interfaces._interphase_check import (
+    check_maps,
+    check_options,
+    expect_counts,
+    known_pixels,
+    shells_of,
+    summed,
 )
-from ssbmaps._errors import Faults, SsbmapsError
-from ssbmaps.interfaces._across import across, scatter_variance
-from ssbmaps.interfaces._interphase_result import Shell, as_dataset
-from ssbmaps.interfaces._particle_shells import particle_thickness, regions_of, rims
-from ssbmaps.interfaces._shapes import CORE, SHELL
-from ssbmaps.interfaces._shell import Measured, NoCore, ions_apart, measure_shell
+from ssbmaps.interfaces._interphase_result import Terms, as_dataset
+from ssbmaps.interfaces._particle_shells import parts_thickness, regions_of, rims
+from ssbmaps.interfaces._shells import measure_shells
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,10 +31,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
 
 SUBJECT = "interfaces.fit_interphase"
-GEOMETRIES = ("particles", "planar")
-LIKELIHOODS = ("poisson", "gaussian")
 
 
 def fit_interphase(
@@ -106,8 +103,8 @@ def fit_interphase(
     -------
     xarray.Dataset
         Along ``shell``: ``above_noise``, ``above_reference`` (with `reference`), ``resolved``, ``model_rejected`` (0/1);
-        ``thickness`` (um, apparent: along the section; NaN unless resolved), ``true_thickness`` (isotropic-section estimate,
-        π/4 of it; particles only), ``upper_limit`` (um, 95 %; NaN where resolved or unbounded); ``likelihood_ratio`` against
+        ``thickness`` (um, apparent: along the section; NaN unless resolved), ``true_thickness`` (isotropic-section estimate;
+        particles only; its interval holds how they scatter, and needs two), ``upper_limit`` (um, 95 %; NaN where resolved or unbounded); ``likelihood_ratio`` against
         no shell, ``thickness_ratio`` against one of next to no thickness; ``excess`` (signal of the shell above what lies
         outside it, counts·um per pixel), ``equivalent_thickness`` (um, with `reference_level`); ``sigma``, ``offset`` (of the
         edge from `distance`), ``amplitude``, ``level_in``, ``level_out``, ``core_level``, ``core_level_shell``,
@@ -139,8 +136,10 @@ def fit_interphase(
     edge; exponential; beam with a halo. The box stands unless another gains more than two standard errors, and a nat, on data
     it was not fitted to (5 folds of pixels); the interval then covers those of all that do as well. Intervals by profile
     likelihood, times the dispersion of the profile, and in quadrature the offset prior times its sensitivity. Ion yields that
-    differ from those of a uniform shell are in none of it. Random sections through an isotropic interface show 4/π of its
-    thickness (Underwood 1970, Quantitative Stereology).
+    differ from those of a uniform shell are in none of it. Particles whose shells differ by more than their errors are told
+    apart: each has a factor on the common thickness, which is their mean over the edges. Random sections through an isotropic
+    interface show 4/π of its thickness (Underwood 1970, Quantitative Stereology), through a shell around spheres somewhat
+    less; their radius is taken from the section as 2 × area / perimeter × 3π/8.
 
     Examples
     --------
@@ -152,36 +151,41 @@ def fit_interphase(
     >>> bool(one.above_noise), bool(one.thickness_low < 0.2 < one.thickness_high)
     (True, True)
     """
-    shells = _shells(shell)
+    shells = shells_of(shell, subject=SUBJECT)
     check_maps(maps, distance, where, variance, likelihood, shots, subject=SUBJECT)
     levels = reference_level if isinstance(reference_level, Mapping) else dict.fromkeys(shells, reference_level)
-    _check_options(geometry, reach, offset_sd, levels, shells)
+    with Faults(SUBJECT) as faults:
+        check_options(geometry, reach, offset_sd, levels, shells, faults=faults)
     draws, seed = generator(rng)
     ordered = canonical(maps)
     pixel = pixel_size(distance, subject=SUBJECT)
-    away = to_dense(canonical(distance).data).astype(np.float64)
-    known = known_pixels(ordered, distance, where, away, subject=SUBJECT)
+    frame = frame_of(to_dense(canonical(distance).data).astype(np.float64), pixel)
+    known = known_pixels(ordered, distance, where, frame.distance, subject=SUBJECT)
     values, spread, n_scans = summed(ordered, variance)
-    total_shots = np.inf if shots is None else float(shots) * n_scans
-    farthest = (float(-away[known].min(initial=0)), float(reach or away[known].max(initial=0)))
-    results: list[Shell] = []
-    with Faults(SUBJECT) as faults:
-        for name, fragments in shells.items():
-            try:
-                indices = _indices(ordered, core, fragments)
-                field = _field(away, known, pixel, values, spread, indices, total_shots, likelihood, draws, pooled=True)
-                _expect_counts(field)
-                measured = measure_shell(field, farthest)
-                _expect_contrast(measured)
-                apart = _field(away, known, pixel, values, spread, indices, total_shots, likelihood, draws, pooled=False)
-                results.append(Shell(name, measured, field, ions_apart(apart, measured), levels.get(name)))
-            except (NoCore, SsbmapsError) as reason:
-                faults.expect(False, f"shell {name}: {reason}")
+    most = np.inf if shots is None else float(shots) * n_scans
+    far = frame.distance[known]
+    farthest = (float(-far.min(initial=0)), float(reach or far.max(initial=0)))
+
+    def field(groups: list[list[int]], kinds: Ints) -> Across:
+        own = np.stack([values[g].sum(axis=0) for g in groups])
+        limit = most * np.array([len(g) for g in groups], np.float64)  # each ion of a sum has its own shots
+        scatter = None
+        if likelihood == "gaussian":
+            good = known & np.isfinite(own).all(axis=0)
+            measured = None if spread is None else np.stack([spread[g].sum(axis=0) for g in groups])
+            scatter = scatter_variance(own, frame.distance, good, frame.size) if measured is None else measured
+        else:
+            expect_counts(own[:, known], limit)
+        return across(frame, known, own, kinds, variance=scatter, shots=limit, rng=draws)
+
+    regions = _regions(distance, frame.distance, known, pixel) if geometry == "particles" else None
+    owner = None if regions is None else lambda across: regions.ravel()[across.at]
+    results = measure_shells(ordered, core, shells, field, farthest, levels, owner, subject=SUBJECT)
     particles = None
-    if geometry == "particles":
-        regions = _regions(distance, away, known, pixel)
-        rim = rims(regions, results[0].field, results[0].measured.use)
-        own = [particle_thickness(r.measured, r.field, regions, rim.label) if r.measured.bounded else None for r in results]
+    if regions is not None:
+        first = results[0]
+        rim = rims(regions, frame, first.field, first.measured.use)
+        own = [parts_thickness(r.measured, r.field, regions.ravel()[r.field.at], rim.label) for r in results]
         particles = (rim, own)
     arguments = {
         "maps": maps,
@@ -199,155 +203,12 @@ def fit_interphase(
         "offset_sd": offset_sd,
         "rng": seed,
     }
-    return as_dataset(results, particles, maps, distance, reference, arguments)
+    units = str(maps.attrs.get("units", "arbitrary"))
+    terms = Terms(SUBJECT, units, offset_sd=float(offset_sd), reference=reference)
+    return as_dataset(results, particles, terms, arguments, [maps, distance])
 
 
-def _shells(shell: Any) -> dict[str, list[str]]:
-    """Fragments by name of the shell; a plain list is named by its fragments."""
-    if isinstance(shell, str):
-        return {shell: [shell]}
-    if isinstance(shell, Mapping):
-        found = {str(k): [v] if isinstance(v, str) else list(v) for k, v in shell.items()}
-    else:
-        found = {" + ".join(shell): list(shell)} if shell else {}
-    if not found or not all(found.values()):
-        raise SsbmapsError(f"{SUBJECT}: shell={shell!r}; expected 'PO2-', ['PO2-', 'PO3-'] or {{'POx': ['PO2-', 'PO3-']}}.")
-    return found
-
-
-def check_maps(
-    maps: xr.DataArray,
-    distance: xr.DataArray,
-    where: xr.DataArray | None,
-    variance: xr.DataArray | None,
-    likelihood: object,
-    shots: object,
-    *,
-    subject: str,
-) -> None:
-    """Raise unless maps, distance and their companions fit each other and the likelihood."""
-    check_array(maps, subject=subject, dims=("y", "x"), counts=likelihood == "poisson")
-    check_array(distance, subject=f"{subject}: distance", dims=("y", "x"))
-    same_grid(maps, distance, subject=subject)
-    for name, other in (("where", where), ("variance", variance)):
-        if other is not None:
-            check_array(other, subject=f"{subject}: {name}", dims=("y", "x"))
-            same_grid(maps, other, subject=f"{subject}: {name}")
-    with Faults(subject) as faults:
-        faults.expect(distance.ndim == 2, f"distance has dims {tuple(distance.dims)}; expected one map (y, x).")
-        unit = distance.attrs.get("units", "um")
-        faults.expect(unit == "um", f"distance is in {unit!r}; expected um.")
-        faults.expect(where is None or (where.ndim == 2 and where.dtype == bool), "where is no boolean map (y, x).")
-        same = variance is None or set(variance.dims) == set(maps.dims)
-        faults.expect(same, f"variance has dims {() if variance is None else variance.dims}; expected {maps.dims}.")
-        faults.expect(likelihood in LIKELIHOODS, f"likelihood={likelihood!r}; expected one of {', '.join(LIKELIHOODS)}.")
-        whole = maps.dtype.kind in "iu" and maps.attrs.get("units") == "counts"
-        faults.expect(
-            likelihood != "poisson" or whole,
-            f"likelihood='poisson' needs whole counts, got {maps.dtype} in {maps.attrs.get('units', '?')!r}; use 'gaussian'.",
-        )
-        faults.expect(variance is None or likelihood == "gaussian", "variance is given; it belongs to likelihood='gaussian'.")
-        faults.expect(shots is None or likelihood == "poisson", "shots are given; they belong to likelihood='poisson'.")
-        faults.expect(shots is None or _positive(shots), f"shots={shots!r}; expected a positive number.")
-
-
-def _check_options(
-    geometry: object, reach: object, offset_sd: object, levels: Mapping[str, float | None], shells: Mapping[str, object]
-) -> None:
-    with Faults(SUBJECT) as faults:
-        faults.expect(geometry in GEOMETRIES, f"geometry={geometry!r}; expected one of {', '.join(GEOMETRIES)}.")
-        faults.expect(reach is None or _positive(reach), f"reach={reach!r}; expected a positive number in um.")
-        faults.expect(_positive(offset_sd) or offset_sd == 0, f"offset_sd={offset_sd!r}; expected 0 or a positive number in um.")
-        good = set(levels) <= set(shells) and all(v is None or _positive(v) for v in levels.values())
-        text = f"reference_level={dict(levels)}; expected a positive number, by shell out of {', '.join(shells)} for several."
-        faults.expect(good, text)
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(0 < value < np.inf)
-
-
-def known_pixels(maps: xr.DataArray, distance: xr.DataArray, where: xr.DataArray | None, away: Floats, *, subject: str) -> Bools:
-    """Pixels that are measured, have a finite distance and fulfil `where`."""
-    known: Bools = np.isfinite(away)
-    for mask in (measured_mask(maps), measured_mask(distance), None if where is None else to_dense(canonical(where).data)):
-        known = known if mask is None else known & mask
-    if not known.any():
-        raise SsbmapsError(f"{subject}: no pixel is left that is measured, has a finite distance and fulfils `where`.")
-    return known
-
-
-def summed(maps: xr.DataArray, variance: xr.DataArray | None) -> tuple[Floats, Floats | None, int]:
-    """(channel, y, x) sums over scans and times, their variance, and the number of scans."""
-    lead = [d for d in maps.dims if d in SERIES_DIMS]
-    axes = tuple(range(len(lead)))
-    n_scans = int(np.prod([maps.sizes[d] for d in lead])) if lead else 1
-    spread = None
-    if variance is not None:
-        spread = np.asarray(to_dense(canonical(variance).data).sum(axis=axes, dtype=np.float64))
-    return np.asarray(to_dense(maps.data).sum(axis=axes, dtype=np.float64)), spread, n_scans
-
-
-def _indices(maps: xr.DataArray, core: str | Sequence[str], fragments: Sequence[str]) -> tuple[list[int], list[int]]:
-    inside = fragment_index(maps, core, subject="core")
-    around = fragment_index(maps, fragments, subject="shell")
-    both = set(inside) & set(around)
-    if both:
-        raise SsbmapsError("core and shell share a fragment; expected different ones.")
-    return inside, around
-
-
-def _field(
-    away: Floats,
-    known: Bools,
-    pixel: tuple[float, float],
-    totals: Floats,
-    spread: Floats | None,
-    indices: tuple[list[int], list[int]],
-    shots: float,
-    likelihood: str,
-    draws: np.random.Generator,
-    *,
-    pooled: bool,
-) -> Across:
-    """Pixels with the core's and the shell's signal, each summed over its fragments if `pooled`."""
-
-    def rows(values: Floats) -> Floats:
-        if pooled:
-            return np.stack([values[list(index)].sum(axis=0) for index in indices])
-        return values[[i for index in indices for i in index]]
-
-    values = rows(totals)
-    kinds = np.array([CORE, SHELL] if pooled else [CORE] * len(indices[0]) + [SHELL] * len(indices[1]))
-    variance = None
-    if likelihood == "gaussian":
-        good = known & np.isfinite(values).all(axis=0)
-        size = float(np.sqrt(pixel[0] * pixel[1]))
-        variance = scatter_variance(values, away, good, size) if spread is None else rows(spread)
-    # each ion of a sum has its own shots
-    most = shots * np.array([len(index) for index in indices] if pooled else [1] * len(kinds), np.float64)
-    return across(away, known, pixel, values, kinds, variance=variance, shots=most, rng=draws)
-
-
-def _expect_counts(field: Across) -> None:
-    most = field.values[:, field.known].max(axis=1, initial=0)
-    if field.variance is None and bool((most > field.shots).any()):
-        at = int((most / field.shots).argmax())
-        raise SsbmapsError(f"a pixel holds {most[at]:g} counts out of {field.shots[at]:g} shots; expected at most one per shot.")
-
-
-def _expect_contrast(measured: Measured) -> None:
-    """A shell is only told from bulk that emits less of its signal."""
-    inside, amplitude, outside = measured.fit.levels[-1]
-    if measured.above_noise and max(inside, outside) > amplitude:
-        where = "core" if inside >= outside else "surroundings"
-        raise SsbmapsError(
-            f"the {where} emits more of this signal ({max(inside, outside):.3g} per pixel) than the layer between "
-            f"({amplitude:.3g}): it marks no interphase. Phosphate in core or electrolyte does this to POx; choose another one."
-        )
-
-
-def _regions(distance: xr.DataArray, away: Floats, known: Bools, pixel: tuple[float, float]) -> NDArray[np.int64]:
+def _regions(distance: xr.DataArray, away: Floats, known: Bools, pixel: tuple[float, float]) -> Ints:
     if "particle" in distance.coords and set(distance.coords["particle"].dims) == {"y", "x"}:
         return to_dense(canonical(distance.coords["particle"]).data).astype(np.int64)
     return regions_of(away, known, pixel)

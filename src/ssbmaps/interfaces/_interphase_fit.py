@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.interfaces._across import rest
-from ssbmaps.interfaces._scoring import Fit, Weighted, best_levels, fit_shape
+from ssbmaps.interfaces._scoring import Fit, Weighted, best_levels, fit_shape, weights_of
 from ssbmaps.interfaces._shapes import BARE, BOX, SHAPES, SHELL
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def start(data: Profile, size: float, limits: Limits) -> list[Floats]:
         for shift in (-0.6 * size, 0.0, 0.6 * size):
             for d in thicknesses:
                 g = np.array([shift, d, sigma])
-                weights = BOX.weights(data.s, g)[0]
+                weights = weights_of(data, BOX, g)[0]
                 levels = best_levels(data, weights)
                 mean = np.einsum("cj,cjb->cb", levels, weights[data.kinds])
                 found.append((data.loss(mean), g))
@@ -145,7 +145,10 @@ def misfit_of(data: Profile, fit: Fit) -> Misfit:
 
 
 def held_out(folds: Sequence[Profile], whole: Profile, fits: Sequence[Fit], limits: Limits) -> tuple[Floats, Floats]:
-    """Gain of each fit over the first in −ln L of counts that it was not fitted to, and its standard error."""
+    """Gain of each fit over the first in −ln L of counts that it was not fitted to, and its standard error.
+
+    Where classes of particles are told apart the error is that of the classes: what one of them gains is no gain of the shape.
+    """
     losses = []
     for fit in fits:
         rows = []
@@ -154,25 +157,29 @@ def held_out(folds: Sequence[Profile], whole: Profile, fits: Sequence[Fit], limi
             rows.append(fold.losses(again.mean))
         losses.append(np.stack(rows).sum(axis=0).ravel())
     difference = losses[0] - np.stack(losses)
+    if whole.stretch is not None:
+        kin = np.tile(np.unique(whole.stretch, return_inverse=True)[1], difference.shape[1] // len(whole.s))
+        difference = np.stack([np.bincount(kin, row) for row in difference])
     return difference.sum(axis=1), difference.std(axis=1) * np.sqrt(difference.shape[1])
 
 
 def choose(
     folds: Sequence[Profile], whole: Profile, box: Fit, limits: Limits
-) -> tuple[list[Fit], dict[str, tuple[float, float]]]:
-    """The shape that describes held-out data best, with those that do so as well within its error; and each one's gain.
+) -> tuple[list[Fit], dict[str, tuple[float, float]], Fit]:
+    """The shape that describes held-out data best, with those that do so as well within its error; each one's gain; the shifted.
 
     The box stands unless another shape gains more than twice its standard error and more than one nat.
     """
     fits = [box, *(fit_from(whole, shape, box, limits) for shape in SHAPES if shape is not BOX)]
     gain, error = held_out(folds, whole, fits, limits)
     evidence = {f.shape.name: (float(g), float(e)) for f, g, e in zip(fits, gain, error, strict=True)}
+    shifted = next(f for f in fits if f.shape.name == "shifted")
     able = [i for i in range(1, len(fits)) if gain[i] > max(CERTAIN * error[i], LEAST_GAIN)]
     if not able:
-        return [box], evidence
+        return [box], evidence, shifted
     best = max(able, key=lambda i: gain[i])
     alike = [i for i in range(1, len(fits)) if i != best and gain[best] - gain[i] <= error[best]]
-    return [fits[i] for i in (best, *alike)], evidence
+    return [fits[i] for i in (best, *alike)], evidence, shifted
 
 
 @dataclass(frozen=True)
@@ -250,8 +257,8 @@ def sensitivity(data: Profile, fit: Fit, limits: Limits, departure: str) -> floa
     """How far the thickness moves per unit of a departure that the fit does not know of, one of `DEPARTURES`."""
     name, change = DEPARTURES[departure]
     shape = next(s for s in SHAPES if s.name == name)
-    weights = shape.weights(data.s, np.array([*fit.geometry[:3], *change]))[0]
-    plain = BOX.weights(data.s, fit.geometry[:3])[0]
+    weights = weights_of(data, shape, np.array([*fit.geometry[:3], *change]))[0]
+    plain = weights_of(data, BOX, fit.geometry[:3])[0]
     mean = fit.mean + np.einsum("cj,cjb->cb", fit.levels, (weights - plain)[data.kinds])
     moved = replace(data, total=data.expected(np.maximum(mean, 0) if data.positive else mean)[0])
     again = fit_shape(moved, fit.shape, fit.geometry, limits.of(fit.shape), levels=fit.levels)
@@ -280,3 +287,12 @@ def bare_fit(data: Profile, box: Fit, limits: Limits) -> Fit:
     """The fit without a shell, from the box's geometry and from a step alone."""
     starts = [box.geometry, np.array([box.geometry[0], 0.5 * limits.thickness[1], box.geometry[2]])]
     return min((fit_shape(data, BARE, g, limits.of(BARE)) for g in starts), key=lambda f: f.loss)
+
+
+def offset_of(fit: Fit, shifted: Fit, dispersion: float) -> tuple[float, float]:
+    """Distance between core and shell that the profile tells of, and its standard error; nothing unless a box describes it."""
+    at = shifted.shape.names.index("delta")
+    if fit.shape is not BOX or not shifted.free[at]:
+        return 0.0, float("inf")
+    sd = float(np.sqrt(shifted.covariance()[at, at] * dispersion))
+    return (shifted.value("delta"), sd) if np.isfinite(sd) and sd > 0 else (0.0, float("inf"))

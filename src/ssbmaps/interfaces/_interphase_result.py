@@ -9,7 +9,9 @@ import numpy as np
 
 from ssbmaps._errors import SsbmapsError
 from ssbmaps._provenance import finish
+from ssbmaps.interfaces._edge_width_fit import ALONE
 from ssbmaps.interfaces._interphase_fit import CHI2_90, DEPARTURES
+from ssbmaps.interfaces._section import Section, section_spread
 from ssbmaps.interfaces._shapes import CORE, SHAPES, SHELL
 from ssbmaps.interfaces._shell import thickness_limit
 
@@ -17,52 +19,61 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from ssbmaps.interfaces._across import Across
     from ssbmaps.interfaces._particle_shells import Rim
     from ssbmaps.interfaces._shell import Measured
+    from ssbmaps.interfaces._shells import Shell
 
     Floats = NDArray[np.float64]
     Row = dict[str, Any]
+    Particles = tuple[Rim, list[tuple[Floats, Floats] | None]]
 
-FUNCTION = "interfaces.fit_interphase"
 NORMAL_95 = 1.959964
-SECTION = np.pi / 4  # true over apparent thickness of a thin isotropic shell
 FLAGS = ("above_noise", "above_reference", "resolved", "model_rejected")
 TEXTS = ("model", "models_alike", "statement")
 
 
 @dataclass(frozen=True)
-class Shell:
-    """One measured shell: its name, fits and pixels, the disagreement of single ions, and the declared level of its material."""
+class Terms:
+    """What numbers are stated with: the function's name, the maps' units, and what widens an interval besides statistics.
 
-    name: str
-    measured: Measured
-    field: Across
-    consistency: dict[str, tuple[float, float]]
-    level: float | None
+    `offset_sd` (um) is the prior of the distance between core and shell, used in full or, `told`, as far as the profile leaves it
+    open; `relative` and `absolute` (um) add up to a systematic
+    standard deviation; `reference` is a pristine contact or a floor in um.
+    """
+
+    function: str
+    units: str
+    offset_sd: float
+    told: bool = False
+    reference: xr.Dataset | float | None = None
+    relative: float = 0.0
+    absolute: float = 0.0
+
+    def spread(self, m: Measured, thickness: float) -> float:
+        """Standard deviation in um of all that is not statistics."""
+        offset = m.sensitivity.get("offset", 0.0) * (m.offset_spread(self.offset_sd) if self.told else self.offset_sd)
+        return float(np.hypot(offset, self.relative * thickness + self.absolute))
 
 
 def as_dataset(
     shells: list[Shell],
-    particles: tuple[Rim, list[tuple[Floats, Floats] | None]] | None,
-    maps: xr.DataArray,
-    distance: xr.DataArray,
-    reference: xr.Dataset | float | None,
+    particles: Particles | None,
+    terms: Terms,
     arguments: dict[str, Any],
+    sources: list[xr.DataArray | xr.Dataset],
 ) -> xr.Dataset:
     """All results as one Dataset with units, names and history."""
     import xarray as xr
 
-    units = str(maps.attrs.get("units", "arbitrary"))
-    rows = [row_of(s, reference, curved=particles is not None, offset_sd=float(arguments["offset_sd"])) for s in shells]
-    about = descriptions(units)
+    rows = [row_of(s, terms, None if particles is None else _section(s, particles, k)) for k, s in enumerate(shells)]
+    about = descriptions(terms.units)
     variables: dict[str, Any] = {}
     for name in rows[0]:
         values = [row[name] for row in rows]
         kind = str if name in TEXTS else np.int8 if name in FLAGS else np.int64 if name == "n_pixels" else np.float64
         variables[name] = ("shell", np.array(values, dtype=kind), about[name])
     variables |= _along_departures(shells)
-    variables |= _along_distance(shells, units)
+    variables |= _along_distance(shells, terms.units)
     coords: dict[str, Any] = {"shell": ("shell", [s.name for s in shells])}
     coords["departure"] = ("departure", list(DEPARTURES))
     coords["shape"] = ("shape", [s.name for s in SHAPES])
@@ -71,15 +82,24 @@ def as_dataset(
     centres = variables.pop("distance")
     coords["distance"] = ("distance", centres, {"units": "um", "long_name": "distance to the core's edge, negative inside"})
     result = xr.Dataset(variables, coords)
-    sources: list[xr.DataArray | xr.Dataset] = [maps, distance]
-    sources += [reference] if isinstance(reference, xr.Dataset) else []
-    result = finish(result, function=FUNCTION, arguments=arguments, sources=sources)
+    reference = terms.reference
+    sources = [*sources, *([reference] if isinstance(reference, xr.Dataset) else [])]
+    result = finish(result, function=terms.function, arguments=arguments, sources=sources)
     result.attrs["wording"] = "apparent thickness along the section; ion-yield variation is in no interval"
     return result
 
 
-def row_of(shell: Shell, reference: xr.Dataset | float | None, *, curved: bool, offset_sd: float) -> Row:
-    """Every number of one shell."""
+def _section(shell: Shell, particles: Particles, k: int) -> Section:
+    """What is known of the particles: twice their area over their perimeter is their radius, weighted by perimeter."""
+    rim, own = particles
+    frame = shell.field.frame
+    area = float((frame.distance < 0).sum()) * frame.pixel[0] * frame.pixel[1]
+    radius = 2 * area / max(float(rim.perimeter.sum()), 1e-12)
+    return Section(section_spread(rim.used, own[k]), radius, ALONE * shell.measured.fit.value("sigma"))
+
+
+def row_of(shell: Shell, terms: Terms, section: Section | None) -> Row:
+    """Every number of one shell; `section` tells how particles differ where interfaces are curved."""
     m, fit = shell.measured, shell.measured.fit
     sd = np.sqrt(np.maximum(np.diag(fit.covariance()), 0) * m.dispersion)
     n_geometry = len(fit.geometry)
@@ -89,7 +109,7 @@ def row_of(shell: Shell, reference: xr.Dataset | float | None, *, curved: bool, 
     )
     own_sd = sd[n_geometry + 3 :]
     contrast = None if shell.level is None else shell.level - own[2]
-    thickness = _thickness(m, offset_sd, curved=curved)
+    thickness = _thickness(m, terms, section)
     resolved = bool(np.isfinite(thickness["thickness"]))
     row: Row = {
         "above_noise": int(m.above_noise),
@@ -97,7 +117,7 @@ def row_of(shell: Shell, reference: xr.Dataset | float | None, *, curved: bool, 
         "model_rejected": int(m.misfit.rejected),
         **thickness,
     }
-    limit, declared = (np.nan, False) if resolved else thickness_limit(m, contrast, offset_sd)
+    limit, declared = (np.nan, False) if resolved else thickness_limit(m, contrast, terms.spread)
     row["upper_limit"] = limit
     excess, excess_error = (m.excess, m.excess_sd) if resolved else (m.thin_excess, m.thin_excess_sd)
     row |= {
@@ -126,42 +146,48 @@ def row_of(shell: Shell, reference: xr.Dataset | float | None, *, curved: bool, 
     row |= {"dispersion": m.dispersion, "misfit": m.misfit.size, "p_value": m.misfit.p_value}
     row |= _coverage(shell)
     row |= {"model": fit.shape.name, "models_alike": " ".join(m.alike)}
-    if reference is not None:
-        row["above_reference"] = int(_above(row, shell.name, reference))
+    if terms.reference is not None:
+        row["above_reference"] = int(_above(row, shell.name, terms))
     row["statement"] = statement(row, shell.name, shell.level, declared=declared)
     return row
 
 
-def _thickness(m: Measured, offset_sd: float, *, curved: bool) -> Row:
-    """Thickness with its interval: profile likelihood, and the offset prior in quadrature; NaN unless that bounds it."""
+def _thickness(m: Measured, terms: Terms, section: Section | None) -> Row:
+    """Thickness with its interval: profile likelihood, the other terms in quadrature; NaN unless that bounds it."""
     suffixes = ("", "_sd", "_low", "_high")
     values = np.full(4, np.nan)
     if m.bounded:
-        d, term = m.fit.value("d"), NORMAL_95 * abs(m.sensitivity["offset"]) * offset_sd
+        d = m.fit.value("d")
+        term = NORMAL_95 * terms.spread(m, d)
         low, high = d - np.hypot(d - m.interval.low, term), d + np.hypot(m.interval.high - d, term)
         if low > 0:
             values = np.array([d, (high - low) / (2 * NORMAL_95), low, high])
     row = dict(zip([f"thickness{s}" for s in suffixes], values.tolist(), strict=True))
-    if curved:
-        row |= dict(zip([f"true_thickness{s}" for s in suffixes], (SECTION * values).tolist(), strict=True))
+    if section is not None:
+        d, low, high = (section.true(float(values[i])) for i in (0, 2, 3))
+        wider = section.spread.half_width * d
+        low, high = d - np.hypot(d - low, wider), d + np.hypot(high - d, wider)
+        true = (d, (high - low) / (2 * NORMAL_95), max(low, 0.0), high)
+        row |= dict(zip([f"true_thickness{s}" for s in suffixes], map(float, true), strict=True))
     return row
 
 
 def _coverage(shell: Shell) -> Row:
-    """Length of the edge in the measured map, and the share of it that the fit used."""
+    """Length of the edge that the fit used, and its share of the edge in the measured map."""
     field, use = shell.field, shell.measured.use
-    band = np.isfinite(field.distance) & (np.abs(field.distance) <= field.size)
-    per_pixel = field.pixel[0] * field.pixel[1] / (2 * field.size)
-    used = float((band & use).sum())
+    band = np.isfinite(field.frame.distance) & (np.abs(field.frame.distance) <= field.size)
+    per_pixel = field.frame.pixel[0] * field.frame.pixel[1] / (2 * field.size)
+    used = float(field.share[use & (np.abs(field.s) <= field.size)].sum())
     return {
         "contact": used / max(float(band.sum()), 1.0),
         "interface_length": used * per_pixel,
-        "n_pixels": int(use.sum()),
+        "n_pixels": round(float(field.share[use].sum())),
     }
 
 
-def _above(row: Row, name: str, reference: xr.Dataset | float) -> bool:
+def _above(row: Row, name: str, terms: Terms) -> bool:
     """Whether the shell exceeds the reference contact, at 5 % one-sided."""
+    reference: Any = terms.reference
     if not row["above_noise"]:
         return False
     if isinstance(reference, (int, float, np.number)):
@@ -174,7 +200,7 @@ def _above(row: Row, name: str, reference: xr.Dataset | float) -> bool:
         pairs = [(float(other[n]), float(other[f"{n}_sd"])) for n in ("excess", "core_level")]
     except (KeyError, AttributeError, TypeError):
         raise SsbmapsError(
-            f"{FUNCTION}: reference holds no shell {name!r} with excess and core_level; expected a number in um or what "
+            f"{terms.function}: reference holds no shell {name!r} with excess and core_level; expected a number in um or what "
             "fit_interphase returned for the pristine section, with the same names of shells."
         ) from None
     own = _relative((row["excess"], row["excess_sd"]), (row["core_level"], row["core_level_sd"]))

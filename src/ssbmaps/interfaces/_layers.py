@@ -11,8 +11,8 @@ from ssbmaps._arrays import to_dense
 from ssbmaps._conventions import canonical, channel_dim, fragment_index, generator, pixel_size
 from ssbmaps._errors import Faults, SsbmapsError
 from ssbmaps._provenance import finish
-from ssbmaps.interfaces._across import across, scatter_variance
-from ssbmaps.interfaces._interphase import check_maps, known_pixels, summed
+from ssbmaps.interfaces._across import across, frame_of, scatter_variance
+from ssbmaps.interfaces._interphase_check import check_maps, known_pixels, summed
 from ssbmaps.interfaces._shapes import CORE
 from ssbmaps.interfaces._stack_fit import Stack, fit_stack
 
@@ -116,15 +116,17 @@ def fit_layers(
         spread = scatter_variance(values, away, known, size) if spread is None else spread[index]
     limit = np.inf if shots is None else float(shots) * n_scans
     kinds = np.full(len(index), CORE)
-    field = across(away, known, pixel, values, kinds, variance=spread, shots=np.full(len(index), limit), rng=generator(None)[0])
-    if int(field.known.sum()) < LEAST_PIXELS:
-        raise SsbmapsError(f"{SUBJECT}: {int(field.known.sum())} pixels are left; expected at least {LEAST_PIXELS}.")
-    if spread is None and values[:, field.known].max(initial=0) > limit:
+    shots_of = np.full(len(index), limit)
+    frame = frame_of(away, pixel)
+    field = across(frame, known, values, kinds, variance=spread, shots=shots_of, rng=generator(None)[0])
+    if len(field.s) < LEAST_PIXELS:
+        raise SsbmapsError(f"{SUBJECT}: {len(field.s)} pixels are left; expected at least {LEAST_PIXELS}.")
+    if spread is None and field.values.max(initial=0) > limit:
         raise SsbmapsError(f"{SUBJECT}: a pixel holds more counts than its {limit:g} shots; expected at most one per shot.")
-    data = field.binned(field.known)[0]
+    data = field.binned(np.ones(len(field.s), bool))[0]
     found = fit_stack(data, len(names), size)
     axis = np.asarray(ordered.coords[dim].values)[index] if dim in ordered.coords else np.asarray(index)
-    result = _as_dataset(found, names, dim, axis, str(maps.attrs.get("units", "arbitrary")), int(field.known.sum()))
+    result = _as_dataset(found, names, dim, axis, str(maps.attrs.get("units", "arbitrary")), len(field.s))
     arguments = {
         "maps": maps,
         "distance": distance,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps.interfaces._scoring import Counts, fit_shape
+from ssbmaps.interfaces._scoring import Counts, fit_shape, weights_of
 from ssbmaps.interfaces._shapes import CORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ssbmaps.interfaces._across import Across
+    from ssbmaps.interfaces._across import Across, Frame
+    from ssbmaps.interfaces._interphase_fit import Limits, Profile
+    from ssbmaps.interfaces._scoring import Fit
     from ssbmaps.interfaces._shell import Measured
 
     Floats = NDArray[np.float64]
@@ -47,51 +49,77 @@ def regions_of(distance: Floats, known: Bools, pixel: tuple[float, float]) -> In
     return np.asarray(regions[tuple(nearest)], np.int64)
 
 
-def rims(regions: Ints, across: Across, use: Bools) -> Rim:
+def rims(regions: Ints, frame: Frame, across: Across, use: Bools) -> Rim:
     """Length of each particle's edge: the area of a narrow band around it over the band's width."""
-    distance = across.distance
+    distance = frame.distance
     number = int(regions.max())
-    band = np.isfinite(distance) & (np.abs(distance) <= BAND * across.size)
-    per_pixel = across.pixel[0] * across.pixel[1] / (2 * BAND * across.size)
-    perimeter, used = (np.bincount(regions[m], minlength=number + 1)[1:] * per_pixel for m in (band, band & use))
+    per_pixel = frame.pixel[0] * frame.pixel[1] / (2 * BAND * frame.size)
+    band = np.isfinite(distance) & (np.abs(distance) <= BAND * frame.size)
+    perimeter = np.bincount(regions[band], minlength=number + 1) * per_pixel
+    used = used_length(across, use, regions.ravel()[across.at], number)
     core = np.isfinite(distance) & (distance < 0)
-    area = np.maximum(np.bincount(regions[core], minlength=number + 1)[1:], 1)
-    y, x = (np.indices(distance.shape) + 0.5) * np.asarray(across.pixel)[:, None, None]
-    centre = [np.bincount(regions[core], v[core], number + 1)[1:] / area for v in (y, x)]
-    label = np.arange(1, number + 1)
-    kept = perimeter > 0
-    return Rim(label[kept], centre[0][kept], centre[1][kept], *(np.asarray(v[kept], np.float64) for v in (perimeter, used)))
+    area = np.maximum(np.bincount(regions[core], minlength=number + 1), 1)
+    y, x = (np.indices(distance.shape) + 0.5) * np.asarray(frame.pixel)[:, None, None]
+    centre = [np.bincount(regions[core], v[core], number + 1) / area for v in (y, x)]
+    label = np.flatnonzero(perimeter > 0)
+    label = label[label > 0]
+    return Rim(label, centre[0][label], centre[1][label], np.asarray(perimeter[label], np.float64), used[label])
 
 
-def particle_thickness(measured: Measured, across: Across, regions: Ints, labels: Ints) -> tuple[Floats, Floats]:
-    """Thickness of each particle's shell and its standard error: position and thickness its own, all else that of the section.
+def used_length(across: Across, use: Bools, owner: Ints, number: int) -> Floats:
+    """Length (number + 1,) of each owner's edge beside which pixels were used, um."""
+    pixel = across.frame.pixel
+    band = use & (np.abs(across.s) <= BAND * across.size)
+    length = np.bincount(owner[band], across.share[band], number + 1)
+    return np.asarray(length * (pixel[0] * pixel[1] / (2 * BAND * across.size)))
 
-    Levels are those of the whole section times the particle's own brightness inside. NaN where a particle has too few pixels or
-    its thickness runs into a bound.
+
+def parts_thickness(measured: Measured, across: Across, owner: Ints, labels: Ints) -> tuple[Floats, Floats] | None:
+    """Thickness of the shell around each part of the core's edge, and its standard error; None where the shell is not resolved.
+
+    `owner` (P,) names the part of each entry: a particle, or a stretch of outline. Position and thickness are the part's own, all
+    else is that of the section; levels are those of the section times the part's own brightness inside. NaN where a part
+    has too few pixels or its thickness runs into a bound.
     """
+    if not measured.bounded:
+        return None
+    return each_part(measured.fit, measured.limits, measured.dispersion, across, measured.use, owner, labels)
+
+
+def each_part(
+    fit: Fit, limits: Limits, dispersion: float, across: Across, use: Bools, owner: Ints, labels: Ints
+) -> tuple[Floats, Floats]:
+    """Thickness and its standard error around each part, given the section's fit."""
     thickness, sd = np.full((2, len(labels)), np.nan)
-    fit = measured.fit
-    bounds = measured.limits.of(fit.shape)
+    bounds = limits.of(fit.shape)
     held = {n: float(v) for n, v in zip(fit.shape.names, fit.geometry, strict=True) if n not in ("s0", "d")}
-    for i, label in enumerate(labels):
-        use = measured.use & (regions == label)
-        inside = use & (across.distance < 0)
-        if min(int(inside.sum()), int(use.sum() - inside.sum())) < LEAST_PIXELS:
+    used = np.flatnonzero(use)
+    used = used[np.argsort(owner[used], kind="stable")]
+    ends = np.searchsorted(owner[used], labels, "left"), np.searchsorted(owner[used], labels, "right")
+    for i, (first, last) in enumerate(zip(*ends, strict=True)):
+        own_pixels = used[first:last]
+        inside = across.s[own_pixels] < 0
+        if min(float(across.share[own_pixels[side]].sum()) for side in (inside, ~inside)) < LEAST_PIXELS:
             continue
-        data = across.binned(use)[0]
-        if isinstance(data, Counts):
-            data = replace(data, n=data.n * _brightness(data, measured))
-        own = fit_shape(data, fit.shape, fit.geometry, bounds, held=held, levels=fit.levels, known_levels=True)
+        data = across.binned(own_pixels)[0]
+        levels = fit.levels * brightness(data, fit)
+        own = fit_shape(data, fit.shape, fit.geometry, bounds, held=held, levels=levels, known_levels=True)
         if own.free[1]:
             thickness[i] = own.value("d")
-            sd[i] = float(np.sqrt(own.covariance()[1, 1] * measured.dispersion))
+            sd[i] = float(np.sqrt(own.covariance()[1, 1] * dispersion))
     return thickness, sd
 
 
-def _brightness(data: Counts, measured: Measured) -> float:
-    """Counts of the core's channel inside over those expected from the section's level."""
-    fit = measured.fit
-    weights = fit.shape.weights(data.s, fit.geometry)[0][CORE]
-    inside = data.s < -measured.fit.value("sigma")
-    expected = float((data.n * (fit.levels[0] @ weights))[inside].sum())
-    return float(data.total[0][inside].sum()) / expected if expected > 0 else 1.0
+def brightness(data: Profile, fit: Fit) -> float:
+    """Signal of the core inside, over that of the section's level there, lost counts restored; 1 for Gaussian values."""
+    if not isinstance(data, Counts):
+        return 1.0
+    mean = fit.levels @ weights_of(data, fit.shape, fit.geometry)[0][CORE]
+    inside = data.s < -fit.value("sigma")
+    n, shots = float(data.n[inside].sum()), float(data.shots[CORE])
+    seen, expected = (float(v[CORE][inside].sum()) for v in (data.total, data.expected(np.maximum(mean, 0))[0]))
+    if expected <= 0:
+        return 1.0
+    if data.poisson:
+        return seen / expected
+    return float(np.log1p(-min(seen / (n * shots), 1 - 1e-3)) / np.log1p(-expected / (n * shots)))

@@ -29,7 +29,8 @@ SLACK = 0.25  # of the core's level inside: how far below zero noise may take a 
 class Counts:
     """Profile of whole counts: distances (B,), pixels (B,), sums (C, B), kinds of channel and shots per pixel (C,).
 
-    With `shots` N (inf: Poisson) a pixel counts at most N times: n ~ Binomial(N, 1 − exp(−μ/N)), one count per shot.
+    With `shots` N (inf: Poisson) a pixel counts at most N times: n ~ Binomial(N, 1 − exp(−μ/N)), one count per shot. `stretch`
+    (B,) is what multiplies the thickness in each bin, where pixels of thinner and thicker shells are told apart.
     """
 
     s: Floats
@@ -37,6 +38,7 @@ class Counts:
     total: Floats
     kinds: NDArray[np.int64]
     shots: Floats
+    stretch: Floats | None = None
 
     positive = True
 
@@ -69,7 +71,7 @@ class Counts:
 
     def observed(self) -> tuple[Floats, Floats]:
         """Mean per pixel (C, B) as if nothing were lost, and the weight of each for starts."""
-        n = np.maximum(self.n, 1.0)  # a bin may be empty in a part of the data; its weight is 0
+        n = np.where(self.n > 0, self.n, 1.0)  # a bin may be empty in a part of the data; its weight is 0
         share = self.total / n
         if not self.poisson:
             shots = self.shots[:, None]
@@ -91,13 +93,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Weighted:
-    """Profile of Gaussian values: distances (B,), pixels (B,), Σ v/σ² (C, B), Σ 1/σ² (C, B), kinds of channel (C,)."""
+    """Profile of Gaussian values: distances (B,), pixels (B,), Σ v/σ² (C, B), Σ 1/σ² (C, B), kinds of channel, stretch."""
 
     s: Floats
     n: Floats
     total: Floats
     weight: Floats
     kinds: NDArray[np.int64]
+    stretch: Floats | None = None
 
     positive = False
 
@@ -178,13 +181,22 @@ def fit_shape(
         free[shape.names.index(name)] = False
     geometry = np.where(free[: len(geometry)], np.clip(geometry, *bounds), geometry)
     if levels is None:
-        levels = best_levels(data, shape.weights(data.s, geometry)[0])
+        levels = best_levels(data, weights_of(data, shape, geometry)[0])
     free[len(geometry) :] = not known_levels
     floor = np.full((len(data.kinds), shape.n_levels), 0.0 if data.positive else -np.inf)
     floor[np.ix_(data.kinds == CORE, shape.signed)] = -SLACK * _inside(data)[data.kinds == CORE, None]
     low, high = np.concatenate([bounds[0], floor.ravel()]), np.concatenate([bounds[1], np.full(floor.size, np.inf)])
     theta = np.concatenate([geometry, levels.ravel()])
     return _climb(data, shape, theta, low, high, free)
+
+
+def weights_of(data: Counts | Weighted, shape: Shape, geometry: Floats) -> tuple[Floats, Floats]:
+    """A shape's weights in every bin and their derivatives by the geometry; the second parameter, d, times each bin's stretch."""
+    if data.stretch is None:
+        return shape.weights(data.s, geometry)
+    weights, slopes = shape.weights(data.s, [geometry[0], geometry[1] * data.stretch, *geometry[2:]])
+    slopes[1] *= data.stretch
+    return weights, slopes
 
 
 def _inside(data: Counts | Weighted) -> Floats:
@@ -209,7 +221,7 @@ def best_levels(data: Counts | Weighted, weights: Floats) -> Floats:
 def _model(data: Counts | Weighted, shape: Shape, theta: Floats) -> tuple[Floats, Floats]:
     """Means (C, B) and their Jacobian (P, C, B)."""
     n_geometry, n_channels = len(shape.names), len(data.kinds)
-    weights, slopes = shape.weights(data.s, theta[:n_geometry])
+    weights, slopes = weights_of(data, shape, theta[:n_geometry])
     levels = theta[n_geometry:].reshape(n_channels, shape.n_levels)
     own = weights[data.kinds]
     jacobian = np.zeros((len(theta), n_channels, len(data.s)))

@@ -7,16 +7,17 @@ add up to 1 but where a shape says otherwise. Core and shell channels share the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Geometry = Floats | Sequence[Any]
 
 CORE, SHELL = 0, 1  # kinds of channel
 RIM = 0.05  # um; depth of the core's outermost layer whose yield may differ
@@ -29,11 +30,11 @@ class Shape:
 
     `signed` names the core's levels that may be somewhat negative: its signal within the shell is a small number beside a
     large step, and a bound at zero would push the thickness up. `weights(s, g)` gives (2, L, B) weights of the L levels of core
-    and shell channels and their derivatives (G, 2, L, B) by the parameters g.
+    and shell channels and their derivatives (G, 2, L, B) by the parameters g, of which d may differ from bin to bin.
     """
 
     name: str
-    weights: Callable[[Floats, Floats], tuple[Floats, Floats]]
+    weights: Callable[[Floats, Geometry], tuple[Floats, Floats]]
     names: tuple[str, ...] = ("s0", "d", "sigma")
     start: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
@@ -66,7 +67,7 @@ def _both(weights: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:
     return np.stack([weights, weights]), np.stack([np.stack([v, v]) for v in slopes])
 
 
-def box(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def box(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A uniform shell from s0 to s0 + d, both edges as wide."""
     s0, d, sigma = g
     inner, inner_e, inner_s = _step(s, s0, sigma)
@@ -75,10 +76,10 @@ def box(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return _both(_layers(inner, outer), [_three(inner_e, outer_e), _three(zero, outer_e), _three(inner_s, outer_s)])
 
 
-def shifted(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def shifted(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A box whose shell starts `delta` outside the core's edge; the core keeps its edge, and its own weights beyond."""
     s0, d, sigma, delta = g
-    weights, slopes = box(s, np.array([s0 + delta, d, sigma]))
+    weights, slopes = box(s, (s0 + delta, d, sigma))
     own, own_e, own_s = _step(s, s0, sigma)
     outer, outer_e, outer_s = _step(s, s0 + delta + d, sigma)
     zero = np.zeros_like(s)
@@ -88,7 +89,7 @@ def shifted(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return np.stack([core, weights[SHELL]]), np.stack([np.stack(pair) for pair in zip(core_slopes, shell_slopes, strict=True)])
 
 
-def rim(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def rim(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A box around a core whose outermost 50 nm yield 1 + `rho` times as much."""
     s0, _, sigma, rho = g
     weights, slopes = box(s, g[:3])
@@ -102,7 +103,7 @@ def rim(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return weights, slopes
 
 
-def diffuse(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def diffuse(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A shell whose outer edge is smeared by a further Gaussian of width `w`; d ends at its middle."""
     s0, d, sigma, w = g
     wide = float(np.hypot(sigma, w))
@@ -118,7 +119,7 @@ def diffuse(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return _both(_layers(inner, outer), slopes)
 
 
-def falling(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def falling(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A box whose yield falls in a straight line from 1 to 1 − `kappa` across the shell, for the shell's channels."""
     s0, d, sigma, kappa = g
     weights, slopes = box(s, g[:3])
@@ -138,7 +139,7 @@ def falling(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return weights, slopes
 
 
-def exponential(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def exponential(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A shell that dies away outwards as exp(−(s − s0)/d) and gives way to what lies outside."""
     from scipy.special import log_ndtr
 
@@ -160,20 +161,20 @@ def exponential(s: Floats, g: Floats) -> tuple[Floats, Floats]:
     return _both(weights, slopes)
 
 
-def halo(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+def halo(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
     """A box seen by a beam of which the share `share` lies in a second Gaussian, `wider` times as wide."""
     s0, d, sigma, share, wider = g
     weights, slopes = box(s, g[:3])
-    far, far_slopes = box(s, np.array([s0, d, wider * sigma]))
+    far, far_slopes = box(s, (s0, d, wider * sigma))
     mixed = (1 - share) * slopes + share * far_slopes * np.array([1, 1, wider])[:, None, None, None]
     extra = np.stack([far - weights, share * sigma * far_slopes[2]])
     return (1 - share) * weights + share * far, np.concatenate([mixed, extra])
 
 
-def _one_step(kind: int) -> Callable[[Floats, Floats], tuple[Floats, Floats]]:
+def _one_step(kind: int) -> Callable[[Floats, Geometry], tuple[Floats, Floats]]:
     """A box for one kind of channel, while the other (`kind`) has a single step at s0."""
 
-    def weights(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+    def weights(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
         found, slopes = box(s, g)
         inner, inner_e, inner_s = _step(s, g[0], g[2])
         zero = np.zeros_like(s)
@@ -201,7 +202,7 @@ SHAPES = (
 def stack(n: int) -> Shape:
     """`n` uniform layers, the first and the last endless: parameters s0, sigma and the inner ones' thicknesses d1, d2, …"""
 
-    def weights(s: Floats, g: Floats) -> tuple[Floats, Floats]:
+    def weights(s: Floats, g: Geometry) -> tuple[Floats, Floats]:
         s0, sigma, *inner = g
         steps = [_step(s, edge, sigma) for edge in s0 + np.append(0, np.cumsum(inner))]
         zero = np.zeros_like(s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,18 +24,24 @@ from ssbmaps.interfaces._interphase_fit import (
     interval_of,
     limits_of,
     misfit_of,
+    offset_of,
     sensitivity,
 )
+from ssbmaps.interfaces._kin import told_apart
 from ssbmaps.interfaces._scoring import Fit, fit_shape
 from ssbmaps.interfaces._shapes import CORE, SHELL, THIN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ssbmaps.interfaces._across import Across
     from ssbmaps.interfaces._interphase_fit import Profile
 
+    Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
 
 FIRST_REACH = 10.0  # pixels to either side
 PLATEAU = 6.0  # σ beyond the shell that the profile must show
@@ -50,7 +56,7 @@ class NoCore(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """A shell's fits and what follows from them; `use` the pixels (y, x), `data` their profile."""
+    """A shell's fits and what follows from them; `use` the entries of its `Across`, `data` their profile."""
 
     use: Bools
     data: Profile
@@ -64,11 +70,13 @@ class Measured:
     misfit: Misfit
     interval: Interval
     sensitivity: dict[str, float]
+    offset: tuple[float, float]
     excess: float
     excess_sd: float
     thin_excess: float
     thin_excess_sd: float
     reach: tuple[float, float]
+    kin: tuple[Ints, Floats] | None
 
     @property
     def above_noise(self) -> bool:
@@ -81,14 +89,27 @@ class Measured:
         ends = bool(np.isfinite(self.interval.low) and np.isfinite(self.interval.high))
         return self.above_noise and ends and self.thickness_ratio > DETECTED
 
+    def offset_spread(self, prior: float) -> float:
+        """Root mean square in um of the distance between core and shell, given the profile and a prior standard deviation."""
+        if prior == 0:
+            return 0.0
+        value, sd = self.offset
+        share = prior**2 / (prior**2 + sd**2)
+        return float(np.hypot(share * value, prior * np.sqrt(1 - share)))
 
-def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
-    """Fit the shell of an `Across` with one core and one shell channel; `farthest` bounds the window inside and outside."""
+
+def measure_shell(across: Across, farthest: tuple[float, float], owner: Ints | None = None) -> Measured:
+    """Fit the shell of an `Across` with one core and one shell channel; `farthest` bounds the window inside and outside.
+
+    `owner` (P,) numbers the particles; those whose shells differ are told apart, and d is the mean over their edges.
+    """
     use, box, ratio, limits, reach = _window(across, farthest)
-    data, *folds = across.binned(use, folds=True)
     above = ratio > DETECTED
+    if above and owner is not None:
+        across, use, box = told_apart(across, use, owner, box, limits)
+    data, *folds = across.binned(use, folds=True)
     thin = _thin(data, box, limits, across.size)
-    fits, evidence = choose(folds, data, box, limits) if above else ([thin], {})
+    fits, evidence, shifted = choose(folds, data, box, limits) if above else ([thin], {}, thin)
     fit = fits[0]
     dispersion = _scale(data, fit)
     interval, extent = Interval(np.nan, np.nan, np.nan), 0.0
@@ -108,11 +129,13 @@ def measure_shell(across: Across, farthest: tuple[float, float]) -> Measured:
         misfit=misfit_of(data, fit),
         interval=interval,
         sensitivity=_sensitivities(data, fit, limits, interval) if above else {},
+        offset=offset_of(fit, shifted, dispersion) if above else (0.0, np.inf),
         excess=excess_of(fit),
         excess_sd=excess_sd(fit, dispersion),
         thin_excess=excess_of(thin),
         thin_excess_sd=_thin_sd(data, thin, dispersion),
         reach=reach,
+        kin=None if across.kin is None or across.stretch is None else (across.kin, across.stretch),
     )
 
 
@@ -167,8 +190,7 @@ def _scale(data: Profile, fit: Fit) -> float:
 
 
 def _expect_pixels(across: Across, use: Bools) -> None:
-    inside = int((across.distance[use] < 0).sum())
-    outside = int(use.sum()) - inside
+    inside, outside = (round(float(across.share[side].sum())) for side in (use & (across.s < 0), use & (across.s >= 0)))
     if min(inside, outside) < LEAST_PIXELS:
         raise NoCore(
             f"{inside} usable pixels inside the core and {outside} outside near its edge; expected at least {LEAST_PIXELS} on "
@@ -218,15 +240,15 @@ def _thin_sd(data: Profile, thin: Fit, dispersion: float) -> float:
     return float(np.sqrt(covariance[at, at] * dispersion)) * thin.value("d")
 
 
-def thickness_limit(measured: Measured, contrast: float | None, offset_sd: float) -> tuple[float, bool]:
+def thickness_limit(measured: Measured, contrast: float | None, spread: Callable[[Measured, float], float]) -> tuple[float, bool]:
     """95 % upper limit of the thickness, and whether it rests on a declared level; NaN where nothing bounds it.
 
-    From the profile's shape where a shell is seen, the offset prior in quadrature; else from its excess, where `contrast`, the
-    level of the pure shell above what lies outside, is known.
+    From the profile's shape where a shell is seen, with the standard deviation `spread` of all else in quadrature; else from
+    its excess, where `contrast`, the level of the pure shell above what lies outside, is known.
     """
     if measured.above_noise and np.isfinite(measured.interval.limit):
-        d, term = measured.fit.value("d"), np.sqrt(CHI2_90) * abs(measured.sensitivity["offset"]) * offset_sd
-        return float(d + np.hypot(measured.interval.limit - d, term)), False
+        d = measured.fit.value("d")
+        return float(d + np.hypot(measured.interval.limit - d, np.sqrt(CHI2_90) * spread(measured, d))), False
     if contrast is not None and contrast > 0:
         return float((max(measured.thin_excess, 0.0) + np.sqrt(CHI2_90) * measured.thin_excess_sd) / contrast), True
     return float("nan"), False
@@ -234,6 +256,8 @@ def thickness_limit(measured: Measured, contrast: float | None, offset_sd: float
 
 def ions_apart(across: Across, measured: Measured) -> dict[str, tuple[float, float]]:
     """Likelihood ratio and p of the single ions of a list (channels of `across`) apart, for the shell and for the core."""
+    if measured.kin is not None:
+        across = replace(across, kin=measured.kin[0], stretch=measured.kin[1])
     data = across.binned(measured.use)[0]
     return {
         name: consistency(data.part(np.flatnonzero(data.kinds == kind)), measured.fit, measured.limits, measured.dispersion)

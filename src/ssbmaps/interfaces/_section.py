@@ -1,0 +1,79 @@
+"""From the thickness that a random section shows to the true one: spheres cut by a plane, and which of them it met, on arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+FOUND = 8 / (3 * np.pi)  # radius in a section, weighted by perimeter, over that of the spheres
+NODES = 400  # of the integral over the heights at which a plane meets a sphere
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a section tells of the particles: how their thicknesses spread, their radius there and the least one measured, um."""
+
+    spread: Spread
+    radius: float
+    least: float
+
+    def true(self, apparent: float) -> float:
+        """True thickness behind an apparent one; that of a flat interface (π/4) where no radius is known."""
+        from scipy.optimize import brentq
+
+        if not (np.isfinite(apparent) and apparent > 0):
+            return apparent
+        radius, smallest = self.radius / FOUND, self.least / FOUND
+        if not np.isfinite(radius) or radius <= smallest:
+            return 0.25 * np.pi * apparent
+        return float(brentq(lambda d: shown(d, radius, self.least) - apparent, 0.3 * apparent, apparent, xtol=1e-9))
+
+
+def shown(thickness: float, radius: float, least: float) -> float:
+    """Mean thickness, weighted by perimeter, that random sections through a sphere's shell show, all in um.
+
+    Of circles from `least` um radius on: ∫ r (√((R + d)² − h²) − r) dh / ∫ r dh with r² = R² − h². Towards d = 0 it is 4/π d.
+    """
+    top = np.sqrt(max(radius**2 - least**2, 0.0))
+    height = (np.arange(NODES) + 0.5) / NODES * top
+    circle = np.sqrt(radius**2 - height**2)
+    apparent = np.sqrt((radius + thickness) ** 2 - height**2) - circle
+    return float((circle * apparent).sum() / circle.sum())
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Particles measured, and the half-width of the 95 % interval of their mean over that mean; NaN for fewer than two."""
+
+    n: int
+    half_width: float
+
+
+def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> Spread:
+    """Scatter of the particles' thicknesses (and their errors), each weighted by its edge's length.
+
+    The error of a weighted mean from the residuals themselves, n / (n − 1) Σ w² (d − mean)² / (Σ w)²; Student's t for the
+    effective number of particles, (Σ w)² / Σ w², less one.
+    """
+    from scipy.stats import t
+
+    if parts is None:
+        return Spread(0, np.nan)
+    good = np.isfinite(parts[0]) & (weight > 0)
+    n, w, d = int(good.sum()), weight[good], parts[0][good]
+    if n < 2:
+        return Spread(n, np.nan)
+    mean = np.average(d, weights=w)
+    error = np.sqrt(n / (n - 1) * (w**2 * (d - mean) ** 2).sum()) / w.sum()
+    effective = w.sum() ** 2 / (w**2).sum()
+    if effective <= 1.01:
+        return Spread(n, np.nan)
+    return Spread(n, float(t.ppf(0.975, max(effective - 1, 0.5)) * error / mean))
