@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssbmaps._conventions import canonical, check_array, dense_map, same_grid
-from ssbmaps._errors import Faults, SsbmapsError
+from ssbmaps._errors import DataQualityWarning, Faults, SsbmapsError
 from ssbmaps._provenance import finish
 from ssbmaps.interfaces._region import around, fill_holes
 from ssbmaps.maps._cracks import close_cracks
@@ -112,7 +113,9 @@ def distance_to(
     whole = close_cracks(fill_holes(mask, max_hole / (pixel[0] * pixel[1])), float(max_crack), pixel)
     if values is not None:
         values[around(whole & ~mask, UNCERTAIN)] = np.nan
-    distance, particle = _distance(whole, measured, pixel, values, float(width))
+    distance, particle, note = _distance(whole, measured, pixel, values, float(width))
+    if note:
+        warnings.warn(f"{SUBJECT}: {note}", DataQualityWarning, stacklevel=2)
     coords = {str(k): v for k, v in canonical(labels).coords.items() if set(v.dims) <= {"y", "x"}}
     coords["particle"] = xr.DataArray(particle, dims=("y", "x"), attrs={"long_name": f"number of the nearest {phase} region"})
     result = xr.DataArray(distance, coords, ("y", "x"), name="distance")
@@ -160,26 +163,14 @@ def _distance(
     pixel: tuple[float, float],
     image: NDArray[np.float64] | None,
     width: float,
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Distance and region number of every pixel, on arrays."""
-    from ssbmaps.interfaces._contour import nearest, prolong, smooth, trace
-    from ssbmaps.interfaces._subpixel import ROUNDS, Image, refine
+) -> tuple[NDArray[np.float64], NDArray[np.int32], str]:
+    """Distance and region number of every pixel, on arrays, and what to warn of."""
+    from ssbmaps.interfaces._outline import centres, drawn, moved, placed
 
-    points = np.indices(mask.shape).reshape(2, -1).T * np.asarray(pixel)
-    contours = [smooth(c, width) for c in trace(mask, measured, pixel)]
-    if not contours:
-        raise SsbmapsError(
-            f"{SUBJECT}: the phase meets only closed holes (see max_hole) and unmeasured pixels; it has no edge here."
-        )
+    contours = drawn(mask, measured, pixel, width, subject=SUBJECT)
+    note = ""
     if image is not None:
-        contours = refine(contours, Image(image, points, pixel), width, subject=SUBJECT)
-    contours = [prolong(c, mask.shape, pixel, 10 * min(pixel)) for c in contours]
-    foot = nearest(points, contours)
-    regions = np.repeat([c.region for c in contours], [len(c.points) for c in contours]).astype(np.int32)
-    size = np.abs(foot.distance).reshape(mask.shape)
-    # The polygon lies within a pixel of the mask's edge and moves by at most one pixel a round; further away the mask knows
-    # the side better than a polygon that may cross itself in a narrow neck.
-    beyond = size > (ROUNDS + 1) * max(pixel)
-    inside = np.where(beyond, mask, foot.distance.reshape(mask.shape) < 0)
-    distance = np.where(measured, np.where(inside, -size, size), np.nan)
-    return distance, np.where(measured, regions[foot.start].reshape(mask.shape), 0).astype(np.int32)
+        contours, note = moved(contours, image, pixel, width, subject=SUBJECT)
+    place = placed(centres(mask.shape, pixel), mask, contours, pixel)
+    distance, region = place.s.reshape(mask.shape), place.region.reshape(mask.shape)
+    return np.where(measured, distance, np.nan), np.where(measured, region, 0).astype(np.int32), note

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._errors import DataQualityWarning, SsbmapsError
+from ssbmaps._errors import SsbmapsError
 from ssbmaps.interfaces._contour import Contour, Foot, nearest, smooth_along
 
 if TYPE_CHECKING:
@@ -39,11 +38,12 @@ class Image:
         return float(np.sqrt(self.pixel[0] * self.pixel[1]))
 
 
-def refine(contours: Sequence[Contour], image: Image, width: float, *, subject: str) -> list[Contour]:
+def refine(contours: Sequence[Contour], image: Image, width: float, *, subject: str) -> tuple[list[Contour], str]:
     """`contours` moved along their normals until the normalised signal outside them balances what is missing inside.
 
     u, the image between its local levels outside (0) and inside (1), is compared with c, the share of each pixel inside the
     contour, under a Gaussian across the contour as wide as the edge itself: Σ k (u − c) → 0 for every stretch of `width` um.
+    Beside them a sentence for phases too thin for the image, or nothing.
     """
     distance = nearest(image.points, contours).distance
     moved, tau = list(contours), image.size
@@ -54,19 +54,17 @@ def refine(contours: Sequence[Contour], image: Image, width: float, *, subject: 
         distance[near] = foot.distance
         tau = edge_sigma(foot, level[near], image, tau, sum(float(c.shares.sum()) for c in moved))
         moved = _step(moved, foot, level[near], image, width, tau)
-    _warn_thin(distance, tau, subject)
-    return moved
+    return moved, _thin(distance, tau)
 
 
-def _warn_thin(distance: NDArray[np.float64], tau: float, subject: str) -> None:
+def _thin(distance: NDArray[np.float64], tau: float) -> str:
     depth = float(np.quantile(-distance[distance < 0], DEEPEST))
-    if depth < 2 * tau:
-        warnings.warn(
-            f"{subject}: three quarters of the phase lie less than {depth:.3g} um from its edge, and the edge in the image is "
-            f"{tau:.3g} um wide (σ): the image does not reach its level inside, and the contour may lie too far out or in.",
-            DataQualityWarning,
-            stacklevel=5,
-        )
+    if depth >= 2 * tau:
+        return ""
+    return (
+        f"three quarters of the phase lie less than {depth:.3g} um from its edge, and the edge in the image is {tau:.3g} um wide "
+        "(σ): the image does not reach its level inside, and the contour may lie too far out or in."
+    )
 
 
 def normalised(image: Image, distance: NDArray[np.float64], tau: float, *, subject: str) -> NDArray[np.float64]:
