@@ -5,9 +5,25 @@ from __future__ import annotations
 from ssbmaps.interfaces._bound import interphase_bound
 from ssbmaps.interfaces._distance import distance_to
 from ssbmaps.interfaces._edge_width import edge_width
+from ssbmaps.interfaces._growth import fit_growth
+from ssbmaps.interfaces._growth_compare import compare_growth
+from ssbmaps.interfaces._growth_gather import gather_thickness
 from ssbmaps.interfaces._interphase import fit_interphase
 from ssbmaps.interfaces._layers import fit_layers
+from ssbmaps.interfaces._measure import measure_interphase
 from ssbmaps.interfaces._profile import distance_profile
 from ssbmaps.interfaces._quality import section_quality
 
-__all__ = ["distance_profile", "distance_to", "edge_width", "fit_interphase", "fit_layers", "interphase_bound", "section_quality"]
+__all__ = [
+    "compare_growth",
+    "distance_profile",
+    "distance_to",
+    "edge_width",
+    "fit_growth",
+    "fit_interphase",
+    "fit_layers",
+    "gather_thickness",
+    "interphase_bound",
+    "measure_interphase",
+    "section_quality",
+]

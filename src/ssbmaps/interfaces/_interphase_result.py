@@ -226,7 +226,8 @@ def statement(row: Row, name: str, level: float | None, *, declared: bool) -> st
             "(statistics and the stated model terms; ion-yield variation not included)."
         )
         if "true_thickness" in row:
-            text += f" Isotropic-section estimate of the true thickness: {1e3 * row['true_thickness']:.0f} nm."
+            known = "" if np.isfinite(row["true_thickness_low"]) else ", interval undetermined (a single particle)"
+            text += f" Isotropic-section estimate of the true thickness: {1e3 * row['true_thickness']:.0f} nm{known}."
     else:
         text = "Signal above noise; " + (bound if np.isfinite(limit) else "thickness not bounded")
         if "equivalent_thickness" in row:
