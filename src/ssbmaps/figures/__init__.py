@@ -5,21 +5,29 @@ The only room that imports matplotlib. It uses neither pyplot nor global setting
 
 from ssbmaps.figures._components import component_figure
 from ssbmaps.figures._composite import composite_figure
+from ssbmaps.figures._growth import growth_figure
 from ssbmaps.figures._interphase import interphase_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
+from ssbmaps.figures._particles import particle_thickness_figure
 from ssbmaps.figures._profiles import profile_figure
 from ssbmaps.figures._quality_figure import quality_figure
 from ssbmaps.figures._save import save
 from ssbmaps.figures._spectrum import spectrum_figure
+from ssbmaps.figures._summary import interphase_summary_figure
+from ssbmaps.figures._thickness import thickness_map_figure
 
 __all__ = [
     "component_figure",
     "composite_figure",
     "grid_figure",
+    "growth_figure",
     "interphase_figure",
+    "interphase_summary_figure",
     "map_figure",
+    "particle_thickness_figure",
     "profile_figure",
     "quality_figure",
     "save",
     "spectrum_figure",
+    "thickness_map_figure",
 ]

@@ -27,12 +27,13 @@ def interphase_sheet(one: xr.Dataset) -> PrintFigure:
         top = fig.add_subplot()
         residual = fig.add_subplot(sharex=top)
         right = top.twinx()
-        _draw_profile(top, right, one)
-        _draw_residuals(residual, one)
+        draw_profile(top, right, one)
+        draw_residuals(residual, one)
     return fig
 
 
-def _draw_profile(top: Axes, right: Axes, one: xr.Dataset) -> None:
+def draw_profile(top: Axes, right: Axes, one: xr.Dataset) -> None:
+    """Draw both profiles with their models: the shell's on `top`, the core's on its twin `right`."""
     s = one["distance"].values
     for axes, word, colour in ((right, "core", CORE_COLOUR), (top, "shell", SHELL_COLOUR)):
         mean, sem, model = (one[f"{word}_{n}"].values for n in ("profile", "profile_sem", "model"))
@@ -56,7 +57,8 @@ def _draw_profile(top: Axes, right: Axes, one: xr.Dataset) -> None:
         top.axvspan(start + low, start + high, color=SHELL_COLOUR, alpha=0.10, lw=0, zorder=0)
 
 
-def _draw_residuals(axes: Axes, one: xr.Dataset) -> None:
+def draw_residuals(axes: Axes, one: xr.Dataset) -> None:
+    """Draw what the models leave, in standard errors."""
     s = one["distance"].values
     highest = 3.0
     for word, colour in (("core", CORE_COLOUR), ("shell", SHELL_COLOUR)):
