@@ -162,13 +162,23 @@ def test_demo_makes_a_page_that_stands_alone(tmp_path, capsys):
     assert code == 0
     assert str(folder / "index.html") in out
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 6
+    assert "Apparent thickness of the POx-emitting region" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     profile = ssbmaps.io.load(folder / "profile.nc")
     inside, outside = (profile["mean"].sel(fragment="NiO2-").sel(distance=d, method="nearest") for d in (-1.0, 1.0))
     assert float(inside) > 5 * float(outside)
     names = {Path(p).name for p in folder.iterdir()}
-    assert {"section.imzML", "section.ibd", "maps.zarr", "components.nc", "shell.pdf", "bulk.png", "maps.png"} <= names
+    assert {
+        "section.imzML",
+        "section.ibd",
+        "maps.zarr",
+        "components.nc",
+        "interphase.nc",
+        "shell.pdf",
+        "bulk.png",
+        "maps.png",
+    } <= names
     assert not [n for n in names if n.endswith((".part", ".tmp"))]
     assert run(capsys, "demo", "--output", folder, "--size", 128)[0] == 1

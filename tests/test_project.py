@@ -18,7 +18,10 @@ import pytest
 import ssbmaps
 
 ROOT = Path(__file__).parents[1]
-PAPER = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/contract.md", "docs/interphase.md")]
+PAPER = [
+    ROOT / name
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/contract.md", "docs/interphase.md", "docs/growth.md")
+]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -71,12 +74,12 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     section = ssbmaps.synthetic.cross_section(seed=0, shape=(128, 128), n_scans=5)
     ssbmaps.synthetic.write_imzml(ssbmaps.synthetic.spectrum_cube(section, seed=0), tmp_path / "section.imzML")
     exec(compile(code[1], "README.md", "exec"), {})
-    assert (tmp_path / "profile.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "interphase.pdf").read_bytes().startswith(b"%PDF")
     lines = [line for line in code[1].splitlines() if line and not line.startswith("from ")]
     assert len(lines) == 5
 
 
-@pytest.mark.parametrize(("name", "least"), [("contract.md", 9), ("interphase.md", 5)])
+@pytest.mark.parametrize(("name", "least"), [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3)])
 def test_the_pages_examples_run(name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / name

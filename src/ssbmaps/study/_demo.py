@@ -18,6 +18,7 @@ PHASES = {"NMC": "NiO2-", "electrolyte": ["S-", "Cl-"], "carbon": "C2-", "interp
 BULK = ("NiO2-", "S-")
 SHELL = ("PO2-", "PO3-", "SO2-", "SO3-")
 N_COMPONENTS = 4
+SCANS, SHOTS = 20, 25  # the file holds the sum of all scans
 
 
 def demo(
@@ -31,8 +32,8 @@ def demo(
     """Analyse a synthetic composite cathode end to end and write what came out.
 
     A section with planted truth is drawn, written as imzML, read back, and analysed as a measured file would be: fragment
-    maps, NMF components, phases, the distance to the NMC contour, the profile across that interface. The planted truth enters
-    only the last comparison on the page.
+    maps, NMF components, phases, the distance to the NMC contour, the profile across that interface, and the thickness of the
+    interphase, its geometry found on other counts. The planted truth enters only the last comparison on the page.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def demo(
     -------
     pathlib.Path
         The page, ``index.html``. Beside it lie ``section.imzML`` and ``.ibd``, ``maps.zarr``, ``components.nc``,
-        ``profile.nc`` and the figures as PNG and PDF.
+        ``profile.nc``, ``interphase.nc`` and the figures as PNG and PDF.
 
     Raises
     ------
@@ -81,10 +82,13 @@ def demo(
     results = _profile_interface(cube, notes)
     say("decomposing", 0.45)
     results["components"] = decomposition.nmf(cube, N_COMPONENTS, rng=seed)
+    say("measuring the interphase", 0.7)
+    results["interphase"] = _measure(results["maps"], seed)
     say("saving results", 0.8)
     io.save(results["maps"].to_dataset(name="counts").assign(phase=results["labels"]), folder / "maps.zarr", overwrite=overwrite)
     io.save(results["components"], folder / "components.nc", overwrite=overwrite)
     io.save(results["profile"], folder / "profile.nc", overwrite=overwrite)
+    io.save(results["interphase"], folder / "interphase.nc", overwrite=overwrite)
     say("drawing figures", 0.85)
     figures = _draw(results, folder, overwrite=overwrite)
     return write_page(folder, section=section, results=results, figures=figures, notes=notes)
@@ -106,7 +110,7 @@ def _empty_folder(folder: Path, *, overwrite: bool) -> Path:
 def _write_section(folder: Path, *, seed: int, size: int) -> tuple[xr.Dataset, Path]:
     from ssbmaps import synthetic
 
-    section = synthetic.cross_section(seed=seed, shape=(size, size), n_scans=20)
+    section = synthetic.cross_section(seed=seed, shape=(size, size), n_scans=SCANS)
     cube = synthetic.spectrum_cube(section, seed=seed)
     return section, synthetic.write_imzml(cube, folder / "section.imzML", overwrite=True)
 
@@ -126,6 +130,12 @@ def _profile_interface(cube: xr.DataArray, notes: list[str]) -> dict[str, Any]:
     return {"maps": counts, "labels": labels, "distance": distance, "profile": near}
 
 
+def _measure(counts: xr.DataArray, seed: int) -> xr.Dataset:
+    from ssbmaps import interfaces
+
+    return interfaces.measure_interphase(counts, core="NiO2-", shell={"POx": "PO3-"}, shots=SCANS * SHOTS, rng=seed)
+
+
 def _draw(results: dict[str, Any], folder: Path, *, overwrite: bool) -> dict[str, Path]:
     """Every figure as PNG (for the page) and PDF (for print)."""
     from ssbmaps import figures
@@ -135,6 +145,8 @@ def _draw(results: dict[str, Any], folder: Path, *, overwrite: bool) -> dict[str
         "components": (figures.component_figure(results["components"]), 2),
         "bulk": (_profile_figure(results["profile"], BULK), 1),
         "shell": (_profile_figure(results["profile"], SHELL), 1),
+        "interphase": (figures.interphase_figure(results["interphase"]), 1),
+        "thickness": (figures.thickness_map_figure(results["maps"], results["interphase"]), 1),
     }
     paths = {}
     for name, (figure, columns) in drawn.items():

@@ -32,6 +32,7 @@ def write_page(
         images={name: base64.b64encode(path.read_bytes()).decode() for name, path in figures.items()},
         phases=_phase_table(section, results["labels"]),
         plateau=_plateau(section, results["profile"]),
+        interphase=_interphase(section, results["interphase"]),
         file=_file_facts(results["maps"]),
         notes=notes,
         history=str(results["profile"].attrs["history"]).splitlines(),
@@ -65,6 +66,11 @@ def _plateau(section: xr.Dataset, profile: xr.Dataset) -> dict[str, float]:
     error = float((inside["sem"] * weight).sum() / total)  # neighbouring bins share most of their error
     planted = float(section["level"].sel(phase="NMC", fragment="NiO2-"))
     return {"mean": mean, "sem": error, "planted": planted, "low": PLATEAU_UM[0], "high": PLATEAU_UM[1]}
+
+
+def _interphase(section: xr.Dataset, found: xr.Dataset) -> dict[str, str | float]:
+    """The thickness in words, and the planted one in nm."""
+    return {"statement": str(found["statement"].item()), "planted": 1e3 * float(section.attrs["thickness_POx"])}
 
 
 def _file_facts(maps: xr.DataArray) -> dict[str, str]:
