@@ -406,7 +406,8 @@ def test_section_factor_of_spheres() -> None:
     lower, _ = quad(radius, 0, top)
     assert shown(0.1, 1.0, 0.3) == pytest.approx(upper / lower, rel=1e-4)
     back = Section(Spread(2, 0.0), radius=2.0 * 8 / (3 * np.pi), least=0.1)
-    assert back.true(shown(0.15, 2.0, 0.1 / (8 / (3 * np.pi)) * (8 / (3 * np.pi)))) == pytest.approx(0.15, rel=1e-3)
+    assert back.true(shown(0.15, 2.0, 0.1)) == pytest.approx(0.15, rel=1e-6)
+    assert Section(Spread(2, 0.0), radius=0.1, least=0.4).true(0.2) == pytest.approx(np.pi / 4 * 0.2)
 
 
 def test_spread_of_particles_needs_two() -> None:

@@ -43,7 +43,7 @@ def told_apart(across: Across, use: Bools, owner: Ints, box: Fit, limits: Limits
     labels = np.unique(owner[use])
     found, kept, fit, before = across, use, box, np.ones(len(labels))
     for _ in range(ROUNDS):
-        dispersion = max(dispersion_of(data, fit), 1.0)
+        dispersion = max(dispersion_of(data, fit), 1.0 if data.positive else 0.0)
         thickness, sd = each_part(fit, limits, dispersion, across, use, owner, labels)
         length = used_length(across, use, owner, int(labels.max()))[labels]
         factor = _factors(thickness, sd, length)

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._arrays import to_dense
-from ssbmaps._conventions import (
-    canonical,
-    generator,
-    pixel_size,
-)
+from ssbmaps._conventions import canonical, generator, pixel_size
 from ssbmaps._errors import DataQualityWarning, Faults, SsbmapsError
 from ssbmaps.interfaces._across import frame_of, scatter_variance
 from ssbmaps.interfaces._interphase_check import check_options, expect_counts, shells_of
@@ -27,16 +23,7 @@ from ssbmaps.interfaces._particle_shells import parts_thickness, used_length
 from ssbmaps.interfaces._scans import scans_of
 from ssbmaps.interfaces._shells import measure_shells
 from ssbmaps.interfaces._surroundings import CORE, OTHERS, SURROUNDINGS, VOID, Ground, ground_of, labelled
-from ssbmaps.interfaces._views import (
-    Seen,
-    View,
-    by_pixels,
-    by_scans,
-    by_thinning,
-    field_of,
-    outlines_of,
-    seen,
-)
+from ssbmaps.interfaces._views import Seen, View, by_pixels, by_scans, by_thinning, field_of, outlines_of, seen
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 FOUND = 8 / (3 * np.pi)  # radius in a section, weighted by perimeter, over that of the spheres
+LARGER = 1.1  # times the least radius measured: spheres smaller than that show next to no sections
 NODES = 400  # of the integral over the heights at which a plane meets a sphere
 
 
@@ -26,13 +27,13 @@ class Section:
     least: float
 
     def true(self, apparent: float) -> float:
-        """True thickness behind an apparent one; that of a flat interface (π/4) where no radius is known."""
+        """True thickness behind an apparent one; that of a flat interface (π/4) where the radius says nothing."""
         from scipy.optimize import brentq
 
         if not (np.isfinite(apparent) and apparent > 0):
             return apparent
-        radius, smallest = self.radius / FOUND, self.least / FOUND
-        if not np.isfinite(radius) or radius <= smallest:
+        radius = self.radius / FOUND
+        if not radius > LARGER * self.least:
             return 0.25 * np.pi * apparent
         return float(brentq(lambda d: shown(d, radius, self.least) - apparent, 0.3 * apparent, apparent, xtol=1e-9))
 
