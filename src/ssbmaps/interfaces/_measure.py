@@ -22,7 +22,7 @@ from ssbmaps.interfaces._outline import centres, drawn, pieces, placed
 from ssbmaps.interfaces._particle_shells import parts_thickness, used_length
 from ssbmaps.interfaces._scans import scans_of
 from ssbmaps.interfaces._shells import measure_shells
-from ssbmaps.interfaces._surroundings import CORE, OTHERS, SURROUNDINGS, VOID, Ground, ground_of, labelled
+from ssbmaps.interfaces._surroundings import CORE, OTHERS, SURROUNDINGS, VOID, Ground, blind, ground_of, labelled
 from ssbmaps.interfaces._views import Seen, View, by_pixels, by_scans, by_thinning, field_of, outlines_of, seen
 
 if TYPE_CHECKING:
@@ -182,8 +182,10 @@ def measure_interphase(
     around = channels_of(ordered, core, shells, surroundings, others, subject=SUBJECT)
     bright = bright_of(ordered, channels[0], around, subject=SUBJECT)
     scans = scans_of(ordered, shifts, variance, pixel, likelihood, bright, subject=SUBJECT)
+    notes: list[str] = []
     if labels is None:
-        found = labelled(scans.frame_maps(ordered), core, shells, around, draws, subject=SUBJECT)
+        found = labelled(scans.frame_maps(ordered), core, shells, around, draws)
+        notes.append(blind(found))
         ground = ground_of(found, CORE, (OTHERS, VOID), max_hole=MAX_HOLE, max_crack=MAX_CRACK, subject=SUBJECT)
     else:
         ground = ground_of(labels, str(phase), (), max_hole=MAX_HOLE, max_crack=MAX_CRACK, subject=SUBJECT)
@@ -193,13 +195,13 @@ def measure_interphase(
     width = SMOOTHING * size if smoothing is None else float(smoothing)
     far = FARTHEST * size if reach is None else float(reach)
     scene = _scene(scans, ground, usable, channels, pixel, width, far, draws)
-    if scene.note:
-        warnings.warn(f"{SUBJECT}: {scene.note}", DataQualityWarning, stacklevel=2)
     outlines = _outlines(scene, ground, ordered)
     vertex = scene.entries.vertex
     owner = outlines.particle[vertex] if geometry == "particles" else None
     whose = None if owner is None else lambda _: owner
     results = measure_shells(ordered, core, shells, scene.field(scans, shots), (far, far), levels, whose, subject=SUBJECT)
+    for note in filter(None, [*notes, scene.note]):
+        warnings.warn(f"{SUBJECT}: {note}", DataQualityWarning, stacklevel=2)
     rim = particles = None
     if owner is not None:
         rim = rim_of(outlines, ground.particle.astype(np.int64), pixel, results[0], vertex)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,8 +37,11 @@ def by_orientation(measured: Measured, across: Across, angle: Floats, name: str)
     """Harmonics of a geometry parameter ("d" or "sigma") of sixteen sectors of the outward normal's direction φ.
 
     Position and the parameter are each sector's own, all else is that of the section. NaN where fewer than eight sectors can be
-    measured. Their scatter about the harmonics, at least that of counting, is the error: particles that differ are no tilt.
+    measured. Their scatter about the harmonics, at least that of counting, is the error. Particles that differ are no tilt: where
+    they were told apart, each sector's thickness is relative to that of its particles.
     """
+    if measured.kin is not None:
+        across = replace(across, kin=measured.kin[0], stretch=measured.kin[1])
     sector = np.floor((angle % (2 * np.pi)) / (2 * np.pi / SECTORS)).astype(np.int64) % SECTORS
     fit, bounds = measured.fit, measured.limits.of(measured.fit.shape)
     held = {n: float(v) for n, v in zip(fit.shape.names, fit.geometry, strict=True) if n not in ("s0", name)}

@@ -70,7 +70,7 @@ def default_channels(names: Sequence[str], used: set[str]) -> dict[str, list[str
 
 
 def labelled(
-    totals: xr.DataArray, core: Any, shells: Mapping[str, list[str]], around: Mapping[str, list[str]], rng: Any, *, subject: str
+    totals: xr.DataArray, core: Any, shells: Mapping[str, list[str]], around: Mapping[str, list[str]], rng: Any
 ) -> xr.DataArray:
     """Labels of core, shells, surroundings and others, each only where its marker shows two levels; voids by all maps."""
     phases: dict[str, Any] = {CORE: core}
@@ -81,15 +81,17 @@ def labelled(
         # what is found in the core as well marks no other phase
         if own is not None and bright is not None and own[bright].mean() < 0.5:
             phases[name] = fragments
-    labels = label_phases(totals, phases, voids=VOID if SURROUNDINGS in phases else None, rng=rng)
-    if SURROUNDINGS not in phases:
-        warnings.warn(
-            f"{subject}: no fragment marks what surrounds the core, so that voids and lost contact cannot be told. Name it in "
-            "surroundings=, for example 'S-'; pixels to leave out go into where=.",
-            DataQualityWarning,
-            stacklevel=3,
-        )
-    return labels
+    return label_phases(totals, phases, voids=VOID if SURROUNDINGS in phases else None, rng=rng)
+
+
+def blind(labels: xr.DataArray) -> str:
+    """A sentence where labels know of no surroundings, or nothing."""
+    if SURROUNDINGS in str(labels.attrs["flag_meanings"]).split():
+        return ""
+    return (
+        "no fragment marks what surrounds the core, so that voids and lost contact cannot be told. Name it in surroundings=, for "
+        "example 'S-'; pixels to leave out go into where=."
+    )
 
 
 def _marked(totals: xr.DataArray, fragments: Sequence[str]) -> Bools | None:
@@ -142,7 +144,8 @@ def _particles(whole: Bools, pixel: tuple[float, float], sigma: float, *, subjec
     large = across >= SMALLEST * sigma
     large[0] = False
     depth = distance_transform_edt(np.pad(whole, 1, mode="edge"), sampling=pixel)[1:-1, 1:-1]
-    thickness = 4 * float(depth[large[parts]].mean()) if large.any() else 0.0  # exact for a strip
+    half = 0.5 * min(pixel)  # from the outermost pixels' centres to the edge
+    thickness = 4 * (float(depth[large[parts]].mean()) - half) if large.any() else 0.0  # exact for a strip
     if not large.any():
         raise SsbmapsError(
             f"{subject}: the largest region of the core is {across[1:].max():.2g} um across, less than 2 σ = "
