@@ -48,18 +48,21 @@ def check_maps(
     subject: str,
 ) -> None:
     """Raise unless maps, distance and their companions fit each other and the likelihood."""
-    check_array(maps, subject=subject, dims=("y", "x"), counts=likelihood == "poisson")
-    check_array(distance, subject=f"{subject}: distance", dims=("y", "x"))
-    same_grid(maps, distance, subject=subject)
-    for name, other in (("where", where), ("variance", variance)):
-        if other is not None:
-            check_array(other, subject=f"{subject}: {name}", dims=("y", "x"))
-            same_grid(maps, other, subject=f"{subject}: {name}")
+    check_grids(maps, {"distance": distance, "where": where, "variance": variance}, likelihood, subject=subject)
     with Faults(subject) as faults:
         faults.expect(distance.ndim == 2, f"distance has dims {tuple(distance.dims)}; expected one map (y, x).")
         unit = distance.attrs.get("units", "um")
         faults.expect(unit == "um", f"distance is in {unit!r}; expected um.")
         check_counts(maps, where, variance, likelihood, shots, faults=faults)
+
+
+def check_grids(maps: xr.DataArray, beside: Mapping[str, xr.DataArray | None], likelihood: object, *, subject: str) -> None:
+    """Raise unless maps and what comes with them are usable and lie on the same pixels."""
+    check_array(maps, subject=subject, dims=("y", "x"), counts=likelihood == "poisson")
+    for name, other in beside.items():
+        if other is not None:
+            check_array(other, subject=f"{subject}: {name}", dims=("y", "x"))
+            same_grid(maps, other, subject=f"{subject}: {name}")
 
 
 def check_counts(

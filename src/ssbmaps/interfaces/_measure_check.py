@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps._conventions import channel_dim, check_array, fragment_index, same_grid
+from ssbmaps._conventions import channel_dim, fragment_index
 from ssbmaps._errors import Faults, SsbmapsError
-from ssbmaps.interfaces._interphase_check import check_counts, indices_of, positive
+from ssbmaps.interfaces._interphase_check import check_counts, check_grids, indices_of, positive
 from ssbmaps.interfaces._surroundings import OTHERS, SURROUNDINGS, default_channels
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ def check(
     subject: str,
 ) -> None:
     """Raise unless maps and their companions fit each other and the likelihood."""
-    check_array(maps, subject=subject, dims=("y", "x"), counts=likelihood == "poisson")
-    for name, other in (("labels", labels), ("where", where), ("variance", variance)):
-        if other is not None:
-            check_array(other, subject=f"{subject}: {name}", dims=("y", "x"))
-            same_grid(maps, other, subject=subject)
+    check_grids(maps, {"labels": labels, "where": where, "variance": variance}, likelihood, subject=subject)
     with Faults(subject) as faults:
         check_counts(maps, where, variance, likelihood, shots, faults=faults)
         both = (labels is None) == (phase is None)
