@@ -189,9 +189,10 @@ def sphere_work(seed: int, thickness: float) -> list[dict[str, Any]]:
 def spheres() -> None:
     """True spheres with a true shell, cut by a random plane."""
     thicknesses = (0.1, 0.2, 0.3)
-    lines = []
+    lines: list[list[Any]] = []
+    hits = total = 0
     for d in thicknesses:
-        rows = gather("found_spheres", sphere_work, [(75_000 + s, d) for s in range(30)])
+        rows = gather("found_spheres", sphere_work, [(76_000 + s, d) for s in range(20)])
         good = [r for r in rows if r["resolved"] and np.isfinite(r["true_thickness_low"])]
         ratio = np.array([r["true_thickness"] / d for r in good])
         apparent = np.array([r["thickness"] / r["thickness_POx"] for r in good])
@@ -199,6 +200,8 @@ def spheres() -> None:
         width = np.median([(r["true_thickness_high"] - r["true_thickness_low"]) / 2 for r in good])
         line = [f"{1e3 * d:.0f}", len(rows), len(good), f"{apparent.mean():.3f}", f"{ratio.mean():.3f} ± {ratio.std():.3f}"]
         lines.append([*line, wilson(covered, len(good)), f"{1e3 * width:.0f}"])
+        hits, total = hits + covered, total + len(rows)
+    lines.append(["all", total, sum(row[2] for row in lines), "", "", wilson(hits, total), ""])
     header = ["planted, nm", "sections", "resolved", "apparent / planted apparent", "true estimate / true", "coverage of 95 %"]
     body = table([*header, "half-width, nm"], lines) + (
         "\n\nAsked: `true_thickness` covers ≥ 0.9. Every section another; 256² pixels, 8 scans. Planar stacks have no "

@@ -414,8 +414,17 @@ def test_spread_of_particles_needs_two() -> None:
     weight = np.array([5.0, 8.0, 3.0])
     assert np.isnan(section_spread(weight, (np.array([0.2, np.nan, np.nan]), np.full(3, 0.01))).half_width)
     assert np.isnan(section_spread(weight, None).half_width)
-    assert section_spread(weight, (np.array([0.2, 0.2, 0.2]), np.full(3, 0.01))).half_width == pytest.approx(0, abs=1e-12)
-    assert section_spread(weight, (np.array([0.2, 0.25, 0.15]), np.full(3, 0.01))).half_width > 0.2
+    alike = section_spread(weight, (np.array([0.2, 0.2, 0.2]), np.full(3, 0.01))).half_width
+    assert section_spread(weight, (np.array([0.2, 0.25, 0.15]), np.full(3, 0.01))).half_width > alike
+
+
+def test_random_sections_scatter_as_stated() -> None:
+    """Thin shells around equal spheres, twelve of them cut at random heights: spread of the weighted mean over the mean."""
+    rng = np.random.default_rng(3)
+    radius = np.sqrt(1 - rng.uniform(-1, 1, (20_000, 12)) ** 2)
+    means = (radius * (1 / radius)).sum(axis=1) / radius.sum(axis=1)  # r d is constant
+    stated = np.median([section_spread(w, (np.full(12, 0.1), np.full(12, 0.01))).half_width for w in radius[:200]])
+    assert 1.96 * means.std() / means.mean() == pytest.approx(stated, rel=0.05)
 
 
 def test_single_particle_has_no_interval_of_the_true_thickness() -> None:

@@ -104,8 +104,8 @@ def fit_interphase(
     xarray.Dataset
         Along ``shell``: ``above_noise``, ``above_reference`` (with `reference`), ``resolved``, ``model_rejected`` (0/1);
         ``thickness`` (um, apparent: along the section; NaN unless resolved), ``true_thickness`` (isotropic-section estimate;
-        particles only; its interval holds how they scatter, and needs two), ``upper_limit`` (um, 95 %; NaN where resolved or
-        unbounded); ``likelihood_ratio`` against no shell, ``thickness_ratio`` against one of next to no thickness; ``excess``
+        particles only; its interval holds how random sections scatter, and needs two), ``upper_limit`` (um, 95 %; NaN where
+        resolved or unbounded); ``likelihood_ratio`` against no shell, ``thickness_ratio`` against one of next to no thickness; ``excess``
         (signal of the shell above what lies outside it, counts·um per pixel), ``equivalent_thickness`` (um, with
         `reference_level`); ``sigma``, ``offset`` (of the edge from `distance`), ``amplitude``, ``level_in``, ``level_out``,
         ``core_level``, ``core_level_shell``, ``core_level_out``; ``model``, the shape that describes held-out data best, and

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 FOUND = 8 / (3 * np.pi)  # radius in a section, weighted by perimeter, over that of the spheres
+NORMAL_95 = 1.959964
+RANDOM = np.sqrt(1.5 * (2 / 3 - (np.pi / 4) ** 2))  # √(Var sin θ / mean of sin² θ) for heights uniform over the sphere
 LARGER = 1.1  # times the least radius measured: spheres smaller than that show next to no sections
 NODES = 400  # of the integral over the heights at which a plane meets a sphere
 
@@ -59,10 +61,12 @@ class Spread:
 
 
 def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> Spread:
-    """Scatter of the particles' thicknesses (and their errors), each weighted by its edge's length.
+    """Half-width of the 95 % interval of the particles' mean thickness over that mean, each weighted by its edge's length.
 
-    The error of a weighted mean from the residuals themselves, n / (n − 1) Σ w² (d − mean)² / (Σ w)²; Student's t for the
-    effective number of particles, (Σ w)² / Σ w², less one.
+    The larger of two. What the particles show: n / (n − 1) Σ w² (d − mean)² / (Σ w)², with Student's t for the effective number
+    of particles, (Σ w)² / Σ w², less one. And what random sections through equal spheres must show: a circle of radius r = R sin θ
+    has r d constant for thin shells, so that the weighted mean varies by `RANDOM` √Σ w² / Σ w. Few particles, cut near their
+    middles by chance, would know nothing of it.
     """
     from scipy.stats import t
 
@@ -73,8 +77,6 @@ def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> Sprea
     if n < 2:
         return Spread(n, np.nan)
     mean = np.average(d, weights=w)
-    error = np.sqrt(n / (n - 1) * (w**2 * (d - mean) ** 2).sum()) / w.sum()
+    seen = np.sqrt(n / (n - 1) * (w**2 * (d - mean) ** 2).sum()) / w.sum() / mean
     effective = w.sum() ** 2 / (w**2).sum()
-    if effective <= 1.01:
-        return Spread(n, np.nan)
-    return Spread(n, float(t.ppf(0.975, max(effective - 1, 0.5)) * error / mean))
+    return Spread(n, float(max(t.ppf(0.975, max(effective - 1, 0.5)) * seen, NORMAL_95 * RANDOM / np.sqrt(effective))))
