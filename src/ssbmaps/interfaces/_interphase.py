@@ -105,8 +105,8 @@ def fit_interphase(
         Along ``shell``: ``above_noise``, ``above_reference`` (with `reference`), ``resolved``, ``model_rejected`` (0/1);
         ``thickness`` (um, apparent: along the section; NaN unless resolved), ``true_thickness`` (isotropic-section estimate;
         particles only; its interval holds how random sections scatter, and needs two), ``upper_limit`` (um, 95 %; NaN where
-        resolved or unbounded); ``likelihood_ratio`` against no shell, ``thickness_ratio`` against one of next to no thickness; ``excess``
-        (signal of the shell above what lies outside it, counts·um per pixel), ``equivalent_thickness`` (um, with
+        resolved or unbounded); ``likelihood_ratio`` against no shell, ``thickness_ratio`` against one of next to no thickness;
+        ``excess`` (signal of the shell above what lies outside it, counts·um per pixel), ``equivalent_thickness`` (um, with
         `reference_level`); ``sigma``, ``offset`` (of the edge from `distance`), ``amplitude``, ``level_in``, ``level_out``,
         ``core_level``, ``core_level_shell``, ``core_level_out``; ``model``, the shape that describes held-out data best, and
         ``models_alike``, those that do so as well; ``d_sensitivity`` along ``departure``: um per um of ``offset``, um per unit
@@ -114,8 +114,7 @@ def fit_interphase(
         ``halo``, the share of a beam four times as wide; ``shell_consistency`` and ``core_consistency`` (likelihood ratio of
         single ions fitted apart; ``_p`` its probability; NaN for one ion); ``dispersion``, ``misfit``, ``p_value`` of the lack
         of fit; ``contact``, the share of the edge in use; ``interface_length`` used, um; ``n_pixels``; ``statement``, the
-        result in words. ``_sd``, ``_low``,
-        ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd`` along ``shape``: nats gained over a box. Along
+        result in words. ``_sd``, ``_low``, ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd`` along ``shape``: nats gained over a box. Along
         ``distance``: ``core_profile``, ``shell_profile`` (+ ``_sem``), ``core_model``, ``shell_model``. With
         ``geometry="particles"``, along ``particle``: ``particle_thickness`` (+ ``_sd``; by shell), ``particle_label``,
         ``particle_perimeter``, ``particle_y``, ``particle_x``, um.

@@ -64,9 +64,9 @@ def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> Sprea
     """Half-width of the 95 % interval of the particles' mean thickness over that mean, each weighted by its edge's length.
 
     The larger of two. What the particles show: n / (n − 1) Σ w² (d − mean)² / (Σ w)², with Student's t for the effective number
-    of particles, (Σ w)² / Σ w², less one. And what random sections through equal spheres must show: a circle of radius r = R sin θ
-    has r d constant for thin shells, so that the weighted mean varies by `RANDOM` √Σ w² / Σ w. Few particles, cut near their
-    middles by chance, would know nothing of it.
+    of particles, (Σ w)² / Σ w², less one. And what random sections through equal spheres must show: for thin shells r d is
+    the same for every circle of radius r = R sin θ, so that the weighted mean varies by `RANDOM` √Σ w² / Σ w. Few particles, cut
+    near their middles by chance, would know nothing of it.
     """
     from scipy.stats import t
 
