@@ -114,10 +114,10 @@ def fit_interphase(
         ``halo``, the share of a beam four times as wide; ``shell_consistency`` and ``core_consistency`` (likelihood ratio of
         single ions fitted apart; ``_p`` its probability; NaN for one ion); ``dispersion``, ``misfit``, ``p_value`` of the lack
         of fit; ``contact``, the share of the edge in use; ``interface_length`` used, um; ``n_pixels``; ``statement``, the
-        result in words. ``_sd``, ``_low``, ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd`` along ``shape``: nats gained over a box. Along
-        ``distance``: ``core_profile``, ``shell_profile`` (+ ``_sem``), ``core_model``, ``shell_model``. With
-        ``geometry="particles"``, along ``particle``: ``particle_thickness`` (+ ``_sd``; by shell), ``particle_label``,
-        ``particle_perimeter``, ``particle_y``, ``particle_x``, um.
+        result in words. ``_sd``, ``_low``, ``_high`` (95 %) beside values. ``held_out_gain`` and its ``_sd`` along ``shape``:
+        nats gained over a box. Along ``distance``: ``core_profile``, ``shell_profile`` (+ ``_sem``), ``core_model``,
+        ``shell_model``. With ``geometry="particles"``, along ``particle``: ``particle_thickness`` (+ ``_sd``; by shell),
+        ``particle_label``, ``particle_perimeter``, ``particle_y``, ``particle_x``, um.
 
     Raises
     ------
