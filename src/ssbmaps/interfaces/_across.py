@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ class Frame:
     distance: Floats
     ridge: Bools
     pixel: tuple[float, float]
+    known: dict[tuple[bool, float], Bools] = field(default_factory=dict, compare=False)
 
     @property
     def size(self) -> float:
@@ -36,9 +37,14 @@ class Frame:
 
     def alone(self, thickness: float, sigma: float) -> Bools:
         """Pixels (y, x) that see one edge only: none other within 4 sigma, outside plus the thickness."""
-        outside = self.distance > 0
-        near = isolated(self.distance, self.ridge & ~outside, self.pixel, ALONE * sigma)
-        return near & isolated(self.distance, self.ridge & outside, self.pixel, thickness + ALONE * sigma)
+        return self._clear(False, ALONE * sigma) & self._clear(True, thickness + ALONE * sigma)
+
+    def _clear(self, outside: bool, reach: float) -> Bools:
+        """Pixels that no ridge on one side brings a second edge nearer to than `reach`; shells ask for the same again."""
+        if (outside, reach) not in self.known:
+            side = self.ridge & ((self.distance > 0) == outside)
+            self.known[outside, reach] = isolated(self.distance, side, self.pixel, reach)
+        return self.known[outside, reach]
 
 
 def frame_of(distance: Floats, pixel: tuple[float, float]) -> Frame:

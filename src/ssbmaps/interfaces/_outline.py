@@ -45,10 +45,19 @@ def drawn(mask: Bools, measured: Bools, pixel: tuple[float, float], width: float
 
 
 def moved(
-    contours: Sequence[Contour], values: Floats, pixel: tuple[float, float], width: float, *, subject: str
+    contours: Sequence[Contour],
+    values: Floats,
+    pixel: tuple[float, float],
+    width: float,
+    *,
+    subject: str,
+    away: Floats | None = None,
 ) -> tuple[list[Contour], str]:
-    """Outlines where an image (y, x) puts them, and what to warn of; NaN pixels are not asked. Vertices keep their numbers."""
-    return refine(contours, Image(values, centres(values.shape, pixel), pixel), width, subject=subject)
+    """Outlines where an image (y, x) puts them, and what to warn of; NaN pixels are not asked. Vertices keep their numbers.
+
+    `away` is the distance of the pixels from `contours`, if it is known already.
+    """
+    return refine(contours, Image(values, centres(values.shape, pixel), pixel), width, subject=subject, away=away)
 
 
 def centres(shape: tuple[int, ...], pixel: tuple[float, float]) -> Floats:

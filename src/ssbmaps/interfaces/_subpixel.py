@@ -38,14 +38,22 @@ class Image:
         return float(np.sqrt(self.pixel[0] * self.pixel[1]))
 
 
-def refine(contours: Sequence[Contour], image: Image, width: float, *, subject: str) -> tuple[list[Contour], str]:
+def refine(
+    contours: Sequence[Contour],
+    image: Image,
+    width: float,
+    *,
+    subject: str,
+    away: NDArray[np.float64] | None = None,
+) -> tuple[list[Contour], str]:
     """`contours` moved along their normals until the normalised signal outside them balances what is missing inside.
 
     u, the image between its local levels outside (0) and inside (1), is compared with c, the share of each pixel inside the
     contour, under a Gaussian across the contour as wide as the edge itself: Σ k (u − c) → 0 for every stretch of `width` um.
-    Beside them a sentence for phases too thin for the image, or nothing.
+    Beside them a sentence for phases too thin for the image, or nothing. `away` is the distance of the image's points from
+    `contours`, if it is known already.
     """
-    distance = nearest(image.points, contours).distance
+    distance = nearest(image.points, contours).distance if away is None else away.copy()
     moved, tau = list(contours), image.size
     for _ in range(ROUNDS):
         level = normalised(image, distance.reshape(image.values.shape), tau, subject=subject).ravel()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.interfaces._across import FOLDS, Across
+from ssbmaps.interfaces._contour import nearest
 from ssbmaps.interfaces._outline import centres, moved, placed
 
 if TYPE_CHECKING:
@@ -231,12 +232,14 @@ def outlines_of(
     Last comes that of all together. `asked` (y, x) are the pixels of the frame in which the image is consulted.
     """
 
+    away = nearest(centres(asked.shape, pixel), start).distance
+
     def one(fold: int) -> tuple[list[Contour], Floats, str]:
         others = [v for v in views if v.fold != fold]
         image = gathered(others, core, asked)
         weights = [v.share for v in others]
         behind = np.average([v.shift - v.steps * np.asarray(pixel) for v in others], axis=0, weights=weights)
-        contours, note = moved(start, image, pixel, width, subject=subject)
+        contours, note = moved(start, image, pixel, width, subject=subject, away=away)
         return contours, behind, note
 
     with ThreadPoolExecutor(2) as pool:
