@@ -37,11 +37,10 @@ def measured(section: Any, counts: Any, **options: Any) -> dict[str, Any]:
     return {**row, **truth}
 
 
-def bound_of(thickness: float, length: float, dose: float = 1.0) -> float:
+def bound_of(thickness: float, length: float) -> float:
     from ssbmaps.interfaces import interphase_bound
 
-    levels = {"core": [dose * v for v in CORE], "shell": [dose * v for v in SHELL]}
-    plan = {**levels, "beam_fwhm": BEAM, "pixel_size": PIXEL}
+    plan = {"core": CORE, "shell": SHELL, "beam_fwhm": BEAM, "pixel_size": PIXEL}
     return float(interphase_bound(thickness=thickness, length=length, **plan).thickness_sd)
 
 
@@ -76,6 +75,7 @@ def summary(rows: list[dict[str, Any]], d: float) -> list[Any]:
         len(good),
         f"{1e3 * error.mean():+.1f} ± {1e3 * error.std():.1f}",
         f"{1e3 * limits.mean():.1f}",
+        f"{np.median([r['interface_length'] for r in rows]):.0f}",
         wilson(int((np.abs(error) < tolerance).sum()), len(rows)),
         wilson(covered, len(rows)),
         f"{1e3 * np.median(half):.0f}",
@@ -85,7 +85,7 @@ def summary(rows: list[dict[str, Any]], d: float) -> list[Any]:
     ]
 
 
-HEADER = ["planted, nm", "draws", "resolved", "error, nm", "bound, nm", "within tolerance", "coverage of 95 %"]
+HEADER = ["planted, nm", "draws", "resolved", "error, nm", "bound, nm", "interface, um", "within tolerance", "coverage of 95 %"]
 HEADER += ["half-width, nm", "half-width / asked", "not a box", "rejected"]
 
 

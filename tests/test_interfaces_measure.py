@@ -8,9 +8,8 @@ import xarray as xr
 from scipy.integrate import quad
 
 from ssbmaps import DataQualityWarning, SsbmapsError, synthetic
-from ssbmaps._arrays import to_dense
 from ssbmaps.interfaces import fit_interphase, measure_interphase
-from ssbmaps.interfaces._section import Section, Spread, section_spread, shown
+from ssbmaps.interfaces._section import Section, section_spread, shown
 from ssbmaps.interfaces._views import by_pixels, by_scans, by_thinning, gathered, stepped, totals
 from ssbmaps.maps import align_scans, label_phases
 
@@ -405,17 +404,17 @@ def test_section_factor_of_spheres() -> None:
     upper, _ = quad(lambda h: radius(h) * (np.sqrt(1.1**2 - h * h) - radius(h)), 0, top)
     lower, _ = quad(radius, 0, top)
     assert shown(0.1, 1.0, 0.3) == pytest.approx(upper / lower, rel=1e-4)
-    back = Section(Spread(2, 0.0), radius=2.0 * 8 / (3 * np.pi), least=0.1)
+    back = Section(0.0, radius=2.0 * 8 / (3 * np.pi), least=0.1)
     assert back.true(shown(0.15, 2.0, 0.1)) == pytest.approx(0.15, rel=1e-6)
-    assert Section(Spread(2, 0.0), radius=0.1, least=0.4).true(0.2) == pytest.approx(np.pi / 4 * 0.2)
+    assert Section(0.0, radius=0.1, least=0.4).true(0.2) == pytest.approx(np.pi / 4 * 0.2)
 
 
 def test_spread_of_particles_needs_two() -> None:
     weight = np.array([5.0, 8.0, 3.0])
-    assert np.isnan(section_spread(weight, (np.array([0.2, np.nan, np.nan]), np.full(3, 0.01))).half_width)
-    assert np.isnan(section_spread(weight, None).half_width)
-    alike = section_spread(weight, (np.array([0.2, 0.2, 0.2]), np.full(3, 0.01))).half_width
-    assert section_spread(weight, (np.array([0.2, 0.25, 0.15]), np.full(3, 0.01))).half_width > alike
+    assert np.isnan(section_spread(weight, (np.array([0.2, np.nan, np.nan]), np.full(3, 0.01))))
+    assert np.isnan(section_spread(weight, None))
+    alike = section_spread(weight, (np.array([0.2, 0.2, 0.2]), np.full(3, 0.01)))
+    assert section_spread(weight, (np.array([0.2, 0.25, 0.15]), np.full(3, 0.01))) > alike
 
 
 def test_random_sections_scatter_as_stated() -> None:
@@ -423,7 +422,7 @@ def test_random_sections_scatter_as_stated() -> None:
     rng = np.random.default_rng(3)
     radius = np.sqrt(1 - rng.uniform(-1, 1, (20_000, 12)) ** 2)
     means = (radius * (1 / radius)).sum(axis=1) / radius.sum(axis=1)  # r d is constant
-    stated = np.median([section_spread(w, (np.full(12, 0.1), np.full(12, 0.01))).half_width for w in radius[:200]])
+    stated = np.median([section_spread(w, (np.full(12, 0.1), np.full(12, 0.01))) for w in radius[:200]])
     assert 1.96 * means.std() / means.mean() == pytest.approx(stated, rel=0.05)
 
 
@@ -442,9 +441,5 @@ def test_agrees_with_a_fit_on_the_planted_distance(section: xr.Dataset, result: 
     names = section["phase_map"].attrs["flag_meanings"].split()
     bad = np.isin(section["phase_map"].values, [names.index(n) for n in ("carbon", "void")])
     where = section["distance"].copy(data=~binary_dilation(bad, iterations=4))
-    fixed = fit_interphase(to_dense_counts(section), section["distance"], core="NiO2-", shell=POX, shots=SHOTS, where=where)
+    fixed = fit_interphase(section["counts"], section["distance"], core="NiO2-", shell=POX, shots=SHOTS, where=where)
     assert float(fixed.thickness.item()) == pytest.approx(float(result.thickness.sel(shell="POx")), abs=0.012)
-
-
-def to_dense_counts(section: xr.Dataset) -> xr.DataArray:
-    return section["counts"].copy(data=to_dense(section["counts"].data))

@@ -165,7 +165,7 @@ def _thickness(m: Measured, terms: Terms, section: Section | None) -> Row:
     row = dict(zip([f"thickness{s}" for s in suffixes], values.tolist(), strict=True))
     if section is not None:
         d, low, high = (section.true(float(values[i])) for i in (0, 2, 3))
-        wider = section.spread.half_width * d
+        wider = section.spread * d
         low, high = d - np.hypot(d - low, wider), d + np.hypot(high - d, wider)
         true = (d, (high - low) / (2 * NORMAL_95), max(low, 0.0), high)
         row |= dict(zip([f"true_thickness{s}" for s in suffixes], map(float, true), strict=True))

@@ -13,6 +13,7 @@ from ssbmaps._arrays import to_dense
 from ssbmaps._conventions import canonical, generator, pixel_size
 from ssbmaps._errors import DataQualityWarning, Faults, SsbmapsError
 from ssbmaps.interfaces._across import frame_of, scatter_variance
+from ssbmaps.interfaces._distance import UNCERTAIN
 from ssbmaps.interfaces._interphase_check import check_options, expect_counts, shells_of
 from ssbmaps.interfaces._interphase_result import Terms, as_dataset
 from ssbmaps.interfaces._measure_check import bright_of, channels_of, check, check_own, named_of
@@ -20,6 +21,7 @@ from ssbmaps.interfaces._measure_result import Outlines, add_geometry, rim_of
 from ssbmaps.interfaces._orientation import BLIND, by_orientation
 from ssbmaps.interfaces._outline import centres, drawn, pieces, placed
 from ssbmaps.interfaces._particle_shells import parts_thickness, used_length
+from ssbmaps.interfaces._region import around
 from ssbmaps.interfaces._scans import scans_of
 from ssbmaps.interfaces._shells import measure_shells
 from ssbmaps.interfaces._surroundings import CORE, OTHERS, SURROUNDINGS, VOID, Ground, blind, ground_of, labelled
@@ -179,12 +181,12 @@ def measure_interphase(
     pixel = pixel_size(maps, subject=SUBJECT)
     size = float(np.sqrt(pixel[0] * pixel[1]))
     channels = named_of(ordered, core, shells, subject=SUBJECT)
-    around = channels_of(ordered, core, shells, surroundings, others, subject=SUBJECT)
-    bright = bright_of(ordered, channels[0], around, subject=SUBJECT)
+    beside = channels_of(ordered, core, shells, surroundings, others, subject=SUBJECT)
+    bright = bright_of(ordered, channels[0], beside, subject=SUBJECT)
     scans = scans_of(ordered, shifts, variance, pixel, likelihood, bright, subject=SUBJECT)
     notes: list[str] = []
     if labels is None:
-        found = labelled(scans.frame_maps(ordered), core, shells, around, draws)
+        found = labelled(scans.frame_maps(ordered), core, shells, beside, draws)
         notes.append(blind(found))
         ground = ground_of(found, CORE, (OTHERS, VOID), max_hole=MAX_HOLE, max_crack=MAX_CRACK, subject=SUBJECT)
     else:
@@ -214,8 +216,8 @@ def measure_interphase(
         "likelihood": likelihood,
         "reference": reference,
         "reference_level": reference_level,
-        "surroundings": around[SURROUNDINGS],
-        "others": around[OTHERS],
+        "surroundings": beside[SURROUNDINGS],
+        "others": beside[OTHERS],
         "labels": labels,
         "phase": phase,
         "shifts": shifts,
@@ -284,7 +286,7 @@ def _scene(
     core, named = channels
     position = {c: i for i, c in enumerate(named)}
     start = drawn(ground.core, ground.measured & scans.covered, pixel, width, subject=SUBJECT)
-    asked = ground.measured & scans.covered & ~_beside(ground.closed)
+    asked = ground.measured & scans.covered & ~around(ground.closed, UNCERTAIN)
     inside = [position[c] for c in core]
     views = _views(scans, named, ground, pixel, draws)
     outlines = outlines_of(views, start, inside, asked, pixel, width, subject=SUBJECT)
@@ -329,11 +331,3 @@ def _outlines(scene: Scene, ground: Ground, maps: xr.DataArray) -> Outlines:
     particle = ground.particle[near[0][row, column], near[1][row, column]].astype(np.int64)
     origin = np.array([float(maps.coords[d].values[0]) for d in ("y", "x")])
     return Outlines(scene.contours, pieces(scene.contours, PIECE), particle, origin)
-
-
-def _beside(closed: Bools) -> Bools:
-    """Pixels beside closed holes and cracks, in which the image would tell of them and not of the edge."""
-    from ssbmaps.interfaces._distance import UNCERTAIN
-    from ssbmaps.interfaces._region import around
-
-    return around(closed, UNCERTAIN)

@@ -20,8 +20,8 @@ def fill_holes(mask: NDArray[np.bool_], largest: float) -> NDArray[np.bool_]:
     return np.asarray(mask | small[holes])
 
 
-def around(mask: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
-    """Pixels within `reach` pixels of `mask`."""
+def around(mask: NDArray[np.bool_], reach: float, pixel: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:
+    """Pixels within `reach` of `mask`, in the unit of `pixel`: pixels unless told otherwise."""
     from scipy.ndimage import distance_transform_edt
 
-    return np.asarray(distance_transform_edt(~mask) <= reach) if mask.any() else mask
+    return np.asarray(distance_transform_edt(~mask, sampling=pixel) <= reach) if mask.any() else mask

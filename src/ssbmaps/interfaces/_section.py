@@ -22,9 +22,9 @@ NODES = 400  # of the integral over the heights at which a plane meets a sphere
 
 @dataclass(frozen=True)
 class Section:
-    """What a section tells of the particles: how their thicknesses spread, their radius there and the least one measured, um."""
+    """What a section tells of the particles: relative `spread` of their mean, their radius there and the least measured, um."""
 
-    spread: Spread
+    spread: float
     radius: float
     least: float
 
@@ -52,31 +52,23 @@ def shown(thickness: float, radius: float, least: float) -> float:
     return float((circle * apparent).sum() / circle.sum())
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Particles measured, and the half-width of the 95 % interval of their mean over that mean; NaN for fewer than two."""
-
-    n: int
-    half_width: float
-
-
-def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> Spread:
+def section_spread(weight: Floats, parts: tuple[Floats, Floats] | None) -> float:
     """Half-width of the 95 % interval of the particles' mean thickness over that mean, each weighted by its edge's length.
 
     The larger of two. What the particles show: n / (n − 1) Σ w² (d − mean)² / (Σ w)², with Student's t for the effective number
     of particles, (Σ w)² / Σ w², less one. And what random sections through equal spheres must show: for thin shells r d is
     the same for every circle of radius r = R sin θ, so that the weighted mean varies by `RANDOM` √Σ w² / Σ w. Few particles, cut
-    near their middles by chance, would know nothing of it.
+    near their middles by chance, would know nothing of it. NaN for fewer than two particles.
     """
     from scipy.stats import t
 
     if parts is None:
-        return Spread(0, np.nan)
+        return float("nan")
     good = np.isfinite(parts[0]) & (weight > 0)
     n, w, d = int(good.sum()), weight[good], parts[0][good]
     if n < 2:
-        return Spread(n, np.nan)
+        return float("nan")
     mean = np.average(d, weights=w)
     seen = np.sqrt(n / (n - 1) * (w**2 * (d - mean) ** 2).sum()) / w.sum() / mean
     effective = w.sum() ** 2 / (w**2).sum()
-    return Spread(n, float(max(t.ppf(0.975, max(effective - 1, 0.5)) * seen, NORMAL_95 * RANDOM / np.sqrt(effective))))
+    return float(max(t.ppf(0.975, max(effective - 1, 0.5)) * seen, NORMAL_95 * RANDOM / np.sqrt(effective)))

@@ -11,7 +11,7 @@ import numpy as np
 from ssbmaps._conventions import canonical, channel_dim, fragment_index, measured_mask, pixel_size
 from ssbmaps._errors import DataQualityWarning, SsbmapsError
 from ssbmaps.interfaces._edge_width_fit import ALONE
-from ssbmaps.interfaces._region import fill_holes
+from ssbmaps.interfaces._region import around, fill_holes
 from ssbmaps.maps._cracks import close_cracks
 from ssbmaps.maps._flags import read_flags
 from ssbmaps.maps._levels import NotTwoLevels, smoothed, two_levels
@@ -130,7 +130,7 @@ def ground_of(
     for name in avoid:
         if name in flags.names:
             bad |= flags.mask(name, subject=subject) & ~core
-    usable = flags.measured & ~_around(bad, ALONE * sigma, pixel)
+    usable = flags.measured & ~around(bad, ALONE * sigma, pixel)
     return Ground(core, flags.measured, whole & ~mask, usable, particle, sigma, n_small)
 
 
@@ -161,10 +161,3 @@ def _particles(whole: Bools, pixel: tuple[float, float], sigma: float, *, subjec
     numbers = np.zeros(len(area), np.int32)
     numbers[large] = np.arange(1, int(large.sum()) + 1)
     return numbers[parts], int((~large[1:]).sum())
-
-
-def _around(mask: Bools, reach: float, pixel: tuple[float, float]) -> Bools:
-    """Pixels within `reach` um of a mask."""
-    from scipy.ndimage import distance_transform_edt
-
-    return np.asarray(distance_transform_edt(~mask, sampling=pixel) <= reach) if mask.any() else mask
