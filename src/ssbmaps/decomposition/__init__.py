@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ssbmaps.decomposition._nmf import nmf
 from ssbmaps.decomposition._pca import pca
 
-__all__ = ["nmf", "pca"]
+if TYPE_CHECKING:
+    from ssbmaps.decomposition._poisson_nmf import PoissonNMF
+
+__all__ = ["PoissonNMF", "nmf", "pca"]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, loaded when used: they bring scikit-learn with them."""
+    if name == "PoissonNMF":
+        from ssbmaps.decomposition._poisson_nmf import PoissonNMF
+
+        return PoissonNMF
+    raise AttributeError(f"module 'ssbmaps.decomposition' has no attribute {name!r}; it holds {', '.join(__all__)}.")

@@ -1,26 +1,28 @@
-"""Non-negative components of counts by maximum likelihood."""
+"""`nmf`: non-negative matrix factorisation of a labelled count cube."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._conventions import generator
-from ssbmaps._errors import DataQualityWarning, Faults
+from ssbmaps._conventions import RASTER_DIMS, generator
+from ssbmaps._errors import DataQualityWarning, Faults, SsbmapsError
 from ssbmaps._provenance import finish
-from ssbmaps.decomposition._matrix import check_components, pixel_matrix
+from ssbmaps.decomposition._matrix import check_number, ordered_cube, pixel_blocks
+from ssbmaps.decomposition._nmf_given import given_spectra, given_weights
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+
+    from ssbmaps.decomposition._factorise import Wishes
+    from ssbmaps.decomposition._matrix import PixelBlocks
+    from ssbmaps.decomposition._weights import Weights
 
 SUBJECT = "decomposition.nmf"
 LOSSES = ("kullback-leibler", "frobenius")
-BLOCK = 1_000_000  # non-zeros whose model is computed at a time
 
 
 def nmf(
@@ -28,36 +30,68 @@ def nmf(
     n_components: int,
     *,
     loss: str = "kullback-leibler",
+    initial: xr.DataArray | None = None,
+    fixed: xr.DataArray | None = None,
+    mask: xr.DataArray | None = None,
+    weights: xr.DataArray | None = None,
+    smoothness: float = 0.0,
+    laplacian: float = 0.0,
+    total_variation: float = 0.0,
+    n_starts: int = 3,
+    n_boot: int = 0,
     rng: int | np.random.Generator | None = None,
-    max_iter: int = 500,
+    max_iter: int = 300,
     tol: float = 1e-4,
 ) -> xr.Dataset:
-    """Non-negative matrix factorisation of a count cube: spectra and their abundance in each pixel.
+    """Non-negative matrix factorisation of a count cube: spectra and their abundance in each pixel, with errors.
 
     Parameters
     ----------
     cube : xarray.DataArray
         Counts (…, mz) or on another spectral axis, with any other dimensions as pixels; or maps with named channels
-        (fragment, y, x). Dense, sparse or dask; sparse data are never made dense.
+        (fragment, y, x). Dense, sparse or dask; sparse data are never made dense. The chunks of a dask array are visited one
+        after the other, kept in temporary files where they do not fit into 2 GB; where a dask.distributed client is in use,
+        its workers hold and visit them.
     n_components : int
         Number of components, at most the number of pixels and of channels that hold any signal.
     loss : {"kullback-leibler", "frobenius"}, optional
         "kullback-leibler" is the maximum of the Poisson likelihood; "frobenius" is least squares, for data with even noise.
+    initial, fixed : xarray.DataArray (component, channel), optional
+        Spectra to start from, and known spectra that stay; one may be without `component`. On the cube's channels exactly. Known
+        ones are the first components, those started from come next; `n_components` counts them.
+    mask : xarray.DataArray of bool, optional
+        True where values are not to be used; any of the cube's dimensions. A pixel that is masked wholly is left out like an
+        unmeasured one, a channel that is masked wholly is NaN in ``spectra``.
+    weights : xarray.DataArray, optional
+        Weights of 0 or more of the likelihood, of channels or of pixels (all of their dimensions); 0 leaves one out.
+    smoothness : float, optional
+        Penalty on rough spectra: ½ smoothness × counts × Σ (difference of neighbouring channels)², in nats.
+    laplacian, total_variation : float, optional
+        Penalties on uneven maps, in nats: ½ laplacian × Σ d² and total_variation × Σ |d| with d the differences of neighbouring
+        pixels along y and x. The second lets edges stand.
+    n_starts : int, optional
+        Starts that are tried on superpixels: from singular vectors, from pure pixels, and from pure pixels among random draws.
+    n_boot : int, optional
+        Number of refits to counts drawn from the model, for errors that hold what the other factor's errors add.
     rng : int, numpy.random.Generator or None, optional
-        Seed of the start; None means 0.
+        Seed of the starts and of the bootstrap; None means 0.
     max_iter : int, optional
         Largest number of iterations.
     tol : float, optional
-        The fit stops when ten iterations (one for "frobenius") lower its residual by less than this share of the first.
+        The fit ends when its equations say that no more than this share of the objective can still be gained.
 
     Returns
     -------
     xarray.Dataset
         ``spectra`` (component, channel), each with sum 1; ``abundance`` (component, …) in the units of `cube`, so that the sum
-        over components of abundance × spectra is the model of the counts. Components come in descending order of their total.
-        Unmeasured pixels are NaN in ``abundance``, all-zero pixels 0; all-zero channels are 0 in ``spectra``.
-        ``objective`` is the reached Kullback-Leibler divergence in nats (half the deviance), or half the sum of squared
-        residuals; ``n_iter`` the number of iterations.
+        over components of abundance × spectra is the model of the counts. Known components first, the others in descending order
+        of their total. Unmeasured pixels are NaN in ``abundance``, all-zero pixels 0; all-zero channels are 0 in ``spectra``.
+        For "kullback-leibler": ``abundance_sd`` and ``spectra_sd`` from the Fisher information, each given the other factor (at
+        an abundance of 0 the width of the likelihood); with `n_boot` from the refits instead, with 95 % intervals ``_low`` and
+        ``_high``. ``objective`` is the reached Kullback-Leibler divergence in nats (half the deviance), or half the sum of
+        squared residuals, weights and penalties included; ``remaining`` what can still be gained; ``n_iter`` the number of
+        iterations. Along ``start``: its name, ``start_objective`` on superpixels, and ``start_agreement``, the lowest cosine
+        of its spectra with the best start's.
 
     Raises
     ------
@@ -72,9 +106,9 @@ def nmf(
 
     Notes
     -----
-    Multiplicative updates for Kullback-Leibler (Lee and Seung, Nature 401 (1999) 788, doi:10.1038/44565; Févotte and Idier,
-    Neural Comput. 23 (2011) 2421, doi:10.1162/NECO_a_00168), coordinate descent for least squares, both from scikit-learn,
-    started from singular vectors (NNDSVDa). The result is a local optimum, and a component is not a phase: it resembles one.
+    Rows by Newton steps on w >= 0, spectra by multiplicative steps (Lee and Seung, Nature 401 (1999) 788,
+    doi:10.1038/44565) lengthened by momentum; see `PoissonNMF`. The result is a local optimum, and a component is not a phase:
+    it resembles one. A trace phase of less than about 1 % of the counts is not found blindly: give its spectrum.
 
     Examples
     --------
@@ -83,104 +117,76 @@ def nmf(
     >>> spectra = np.array([[40, 20, 0, 0], [80, 40, 0, 0], [0, 0, 10, 30]])
     >>> cube = xr.DataArray(spectra, {"mz": [24.0, 32.0, 63.0, 79.0]}, ("point", "mz"), attrs={"units": "counts"})
     >>> result = nmf(cube, 2)
-    >>> result.abundance.values.round(3).tolist()
+    >>> result.abundance.values.round(2).tolist()
     [[60.0, 120.0, 0.0], [0.0, 0.0, 40.0]]
+    >>> result.abundance_sd.sel(component=0).values[:2].round(1).tolist()
+    [7.7, 11.0]
     """
-    import xarray as xr
+    arguments = {k: v for k, v in locals().items() if k not in ("cube", "n_components", "rng") and v is not None}
 
-    with Faults(SUBJECT) as faults:
-        faults.expect(loss in LOSSES, f"loss={loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
-        whole = isinstance(max_iter, (int, np.integer)) and max_iter >= 1
-        faults.expect(whole, f"max_iter={max_iter!r}; expected a whole number of 1 or more.")
-        small = isinstance(tol, (int, float, np.number)) and bool(np.isfinite(tol)) and tol >= 0
-        faults.expect(small, f"tol={tol!r}; expected a number of 0 or more.")
+    from ssbmaps.decomposition._factorise import Wishes, factorise
+    from ssbmaps.decomposition._nmf_result import Fitted, dataset, errors_of
+    from ssbmaps.decomposition._start import Raster
+
+    wishes = Wishes(1, loss, n_starts, tol, max_iter, smoothness, laplacian, total_variation)
+    _check(wishes, n_boot)
     random, recorded = generator(rng)
-    matrix = pixel_matrix(cube, subject=SUBJECT)
-    k = check_components(matrix.values, n_components, subject=SUBJECT)
-    if loss == "kullback-leibler" and np.any(matrix.values.data % 1):
+    ordered, channel, _ = ordered_cube(cube, SUBJECT)
+    asked = given_weights(ordered, channel, mask, weights, subject=SUBJECT)
+    given, n_fixed = given_spectra(ordered, channel, initial, fixed, subject=SUBJECT)
+    pixels = pixel_blocks(cube, subject=SUBJECT, weights=asked)
+    filled = int(np.count_nonzero(pixels.census.columns))
+    k = check_number(n_components, pixels.census.filled_rows, filled, subject=SUBJECT)
+    if given is not None and len(given) > k:
+        raise SsbmapsError(f"{SUBJECT}: {len(given)} spectra given for {k} components.")
+    _warn_of_values(pixels, asked, loss)
+    on_map = tuple(pixels.pixel_dims[-2:]) == RASTER_DIMS
+    if wishes.on_maps and not on_map:
+        raise SsbmapsError(f"{SUBJECT}: penalties on maps need y and x, got dims {tuple(cube.dims)}.")
+    wishes, dtype = replace(wishes, n_components=k), np.float64 if cube.dtype == np.float64 else np.float32
+    known = None if given is None else asked.spectra(given) / asked.spectra(given).sum(axis=1, keepdims=True)
+    raster = Raster(pixels.shape, pixels.rows) if on_map else None
+    factors = factorise(
+        pixels.blocks, pixels.census, wishes, rng=random, dtype=dtype, given=known, n_fixed=n_fixed, raster=raster
+    )
+    if not factors.converged:
+        warnings.warn(
+            f"{SUBJECT}: not converged after {factors.n_iter} iterations at tol={tol:g}; objective {factors.objective:.8g}, "
+            f"{factors.remaining:.3g} of it can still be gained. Raise max_iter, or tol.",
+            DataQualityWarning,
+            stacklevel=2,
+        )
+    fitted = Fitted(pixels, asked, wishes, factors, n_fixed)
+    result = dataset(fitted, *errors_of(fitted, n_boot, random, dtype), str(cube.attrs.get("units", "arbitrary")))
+    return finish(
+        result, function=SUBJECT, arguments={"cube": cube, "n_components": k, **arguments, "rng": recorded}, sources=[cube]
+    )
+
+
+def _check(wishes: Wishes, n_boot: int) -> None:
+    """Raise unless every option is within its bounds."""
+    with Faults(SUBJECT) as faults:
+        faults.expect(wishes.loss in LOSSES, f"loss={wishes.loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
+        for name, n, least in (("max_iter", wishes.max_iter, 1), ("n_starts", wishes.n_starts, 1), ("n_boot", n_boot, 0)):
+            whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least
+            faults.expect(whole, f"{name}={n!r}; expected a whole number of {least} or more.")
+        penalties = {name: getattr(wishes, name) for name in ("smoothness", "laplacian", "total_variation")}
+        for name, value in {"tol": wishes.tol, **penalties}.items():
+            number = isinstance(value, (int, float, np.number)) and bool(np.isfinite(value) and value >= 0)
+            faults.expect(number, f"{name}={value!r}; expected a number of 0 or more.")
+        likelihood = wishes.loss == "kullback-leibler"
+        if n_boot == 1:
+            faults.expect(False, "n_boot=1; expected 0, or 2 or more: one refit has no spread.")
+        faults.expect(likelihood or not n_boot, "n_boot draws counts; expected loss='kullback-leibler' with it.")
+        none = not any(isinstance(v, (int, float)) and v > 0 for v in penalties.values())
+        faults.expect(likelihood or none, "penalties are in nats of the likelihood; expected loss='kullback-leibler' with them.")
+
+
+def _warn_of_values(pixels: PixelBlocks, weights: Weights, loss: str) -> None:
+    if loss == "kullback-leibler" and not pixels.census.whole and weights.rows is None and weights.channels is None:
         warnings.warn(
             f"{SUBJECT}: the values are no whole numbers, and Kullback-Leibler is a likelihood for counts only; use "
             "loss='frobenius' for data with even noise.",
             DataQualityWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    fit = factorise(matrix.values, k, loss, int(random.integers(2**31)), int(max_iter), float(tol))
-    if not fit.converged:
-        warnings.warn(
-            f"{SUBJECT}: not converged after {fit.n_iter} iterations at tol={tol:g}; objective {fit.objective:.8g}. "
-            "Raise max_iter, or tol.",
-            DataQualityWarning,
-            stacklevel=2,
-        )
-    dims, maps = matrix.maps(fit.abundance)
-    units = str(cube.attrs.get("units", "arbitrary"))
-    what = "Kullback-Leibler divergence of the fit" if loss == "kullback-leibler" else "half the sum of squared residuals"
-    variables: dict[str, Any] = {
-        "spectra": (("component", matrix.channel), fit.spectra, {"units": "1", "long_name": "spectrum, sum 1"}),
-        "abundance": (tuple(dims), maps, {"units": units, "long_name": "abundance"}),
-        "objective": ((), fit.objective, {"units": "1", "long_name": what}),
-        "n_iter": ((), fit.n_iter, {"units": "1", "long_name": "number of iterations"}),
-    }
-    arguments = {"cube": cube, "n_components": k, "loss": loss, "rng": recorded, "max_iter": max_iter, "tol": tol}
-    return finish(xr.Dataset(variables, matrix.coords(k)), function=SUBJECT, arguments=arguments, sources=[cube])
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A factorisation: abundance (P, C), spectra (C, K) with rows of sum 1, and how it ended."""
-
-    abundance: NDArray[np.float64]
-    spectra: NDArray[np.float64]
-    objective: float
-    n_iter: int
-    converged: bool
-
-
-def factorise(values: csr_array, n_components: int, loss: str, seed: int, max_iter: int, tol: float) -> Fit:
-    """Fit the non-empty rows and columns of (P, K) counts; empty ones get exact zeros."""
-    from scipy.sparse import csr_matrix
-    from sklearn.decomposition import NMF
-    from sklearn.exceptions import ConvergenceWarning
-
-    rows = np.flatnonzero(np.diff(values.indptr))
-    columns = np.unique(values.indices)
-    filled = csr_matrix(values[rows][:, columns])
-    solver = {"solver": "mu", "beta_loss": loss} if loss == "kullback-leibler" else {"solver": "cd"}
-    model = NMF(n_components, init="nndsvda", random_state=seed, max_iter=max_iter, tol=tol, **solver)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        w = np.asarray(model.fit_transform(filled))
-    converged = not any(issubclass(c.category, ConvergenceWarning) for c in caught)
-    for other in (c for c in caught if not issubclass(c.category, ConvergenceWarning)):
-        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    h = np.asarray(model.components_)
-    sums = h.sum(axis=1)
-    w, h = w * sums, np.divide(h, sums[:, None], out=np.zeros_like(h), where=sums[:, None] > 0)
-    order = np.argsort(-w.sum(axis=0), kind="stable")
-    abundance, spectra = np.zeros((values.shape[0], n_components)), np.zeros((n_components, values.shape[1]))
-    abundance[rows] = w[:, order]
-    spectra[:, columns] = h[order]
-    objective = divergence(values, abundance, spectra) if loss == "kullback-leibler" else half_squares(values, abundance, spectra)
-    return Fit(abundance, spectra, objective, int(model.n_iter_), converged)
-
-
-def divergence(values: csr_array, w: NDArray[np.float64], h: NDArray[np.float64]) -> float:
-    """Σ v ln(v / wh) − v + wh, touching the non-zeros only."""
-    total = float(w.sum(axis=0) @ h.sum(axis=1)) - float(values.sum())
-    for v, model in _modelled(values, w, h):
-        total += float(np.sum(v * np.log(v / np.maximum(model, np.finfo(float).tiny))))
-    return total
-
-
-def half_squares(values: csr_array, w: NDArray[np.float64], h: NDArray[np.float64]) -> float:
-    """½ ‖V − W H‖², touching the non-zeros only."""
-    cross = sum(float(v @ model) for v, model in _modelled(values, w, h))
-    return max(0.0, (float(np.sum(values.data**2)) - 2 * cross + float(np.sum((w.T @ w) * (h @ h.T)))) / 2)
-
-
-def _modelled(values: csr_array, w: NDArray[np.float64], h: NDArray[np.float64]) -> Any:
-    """Non-zero values and the model at the same places, in blocks."""
-    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    for first in range(0, values.nnz, BLOCK):
-        part = slice(first, first + BLOCK)
-        yield values.data[part], np.einsum("ij,ji->i", w[rows[part]], h[:, values.indices[part]])
