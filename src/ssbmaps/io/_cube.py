@@ -45,29 +45,39 @@ class LazyCube:
         return len(self.shape)
 
     def __getitem__(self, key: Any) -> Any:
-        """A block as `sparse.COO`: plain slices are read alone, anything else is taken from the whole."""
+        """A block as `sparse.COO`: no more is read than the range of each dimension that `key` asks for."""
         keys = tuple(key) if isinstance(key, tuple) else (key,)
         keys += (slice(None),) * (self.ndim - len(keys))
-        if not all(isinstance(k, slice) and k.step in (None, 1) for k in keys):
-            return self.load(self._whole())[keys]
-        leading = tuple(slice(*k.indices(n)) for k, n in zip(keys[:-1], self.shape[:-1], strict=True))
-        block = self.load(leading)
-        return block if keys[-1] == slice(None) else block[..., keys[-1]]
-
-    def _whole(self) -> tuple[slice, ...]:
-        return tuple(slice(0, n) for n in self.shape[:-1])
+        window, within = zip(*(range_of(k, n) for k, n in zip(keys, self.shape, strict=True)), strict=True)
+        last = window[-1] if window[-1] != slice(0, self.shape[-1]) else slice(None)
+        block = self.load(window[:-1])
+        block = block if last == slice(None) else block[..., last]
+        return block if all(w == slice(None) for w in within) else block[within]
 
     def container(self, chunks: Any, dims: tuple[str, ...], *, subject: str) -> Any:
         """The whole as `sparse.COO`, or with `chunks` as a dask array whose blocks are `sparse.COO`."""
         if chunks is None:
-            return self.load(self._whole())
+            return self.load(tuple(slice(0, n) for n in self.shape[:-1]))
+        return self.blocks(block_sizes(chunks, dims, self.shape, subject=subject))
+
+    def blocks(self, sizes: tuple[int, ...]) -> Any:
+        """A dask array of blocks of `sizes`, each of them `sparse.COO`."""
         import dask.array as da
         import sparse
 
-        sizes = block_sizes(chunks, dims, self.shape, subject=subject)
         meta = sparse.COO.from_numpy(np.zeros((0,) * self.ndim, self.dtype))
         wrap: Any = da.from_array
         return wrap(self, chunks=sizes, asarray=False, name=False, meta=meta)
+
+
+def range_of(key: Any, n: int) -> tuple[slice, Any]:
+    """The range of 0 … n that holds everything `key` asks for, and what to take of it."""
+    if isinstance(key, (int, np.integer)):
+        return slice(int(key) % n, int(key) % n + 1), 0
+    if isinstance(key, slice) and (key.step or 1) > 0:
+        start, stop, step = key.indices(n)
+        return slice(start, max(start, stop)), slice(None) if step == 1 else slice(None, None, step)
+    return slice(0, n), key
 
 
 def block_sizes(chunks: Any, dims: tuple[str, ...], shape: tuple[int, ...], *, subject: str) -> tuple[int, ...]:

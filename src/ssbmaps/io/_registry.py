@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ssbmaps._errors import Faults, FormatError, SsbmapsError
 from ssbmaps.io import _pixels, _store
+from ssbmaps.io._store_load import is_store
+from ssbmaps.io._store_types import SUFFIXES
 
 if TYPE_CHECKING:
     import os
@@ -181,7 +183,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     'no pixel size (y and x) is stated.'
     """
     file = _existing(path, stores=True)
-    if _store.is_store(file):
+    if is_store(file):
         return {"file": file.name, **_store.info(file)}
     module = _choose(file, None)
     return {"file": file.name, "format": module.NAME, **module.info(file)}
@@ -207,7 +209,7 @@ def formats() -> list[dict[str, Any]]:
     ]
     stores = [
         {"name": name, "extensions": (suffix,), "technique": "any", "reads": True, "writes": True}
-        for suffix, name in _store.SUFFIXES.items()
+        for suffix, name in SUFFIXES.items()
     ]
     return read_only + stores
 
@@ -217,7 +219,7 @@ def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
     file = Path(path)
     if not file.exists():
         raise FormatError(f"{file.name}: no such file in {str(file.parent)!r}.")
-    if _store.is_store(file):
+    if is_store(file):
         if stores:
             return file
         raise FormatError(f"{file.name}: is a store; read it with ssbmaps.io.load.")

@@ -1,4 +1,4 @@
-"""Saves any DataArray or Dataset of ssbmaps to Zarr (format 2) or netCDF-4, and loads it back identical."""
+"""Saves any DataArray or Dataset of ssbmaps to Zarr (format 2) or netCDF-4, so that it can be loaded back identical."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import numpy as np
 
 from ssbmaps import _arrays
 from ssbmaps._errors import FormatError, SsbmapsError
-from ssbmaps.io._store_sparse import NetcdfAppender, ZarrAppender, is_sparse_variable, read_parts, write_parts
-from ssbmaps.io._store_types import LAYOUT, check_storable, decode_attrs, encode_attrs
+from ssbmaps.io._store_load import chunk_sizes, opened, read_layout
+from ssbmaps.io._store_sparse import NetcdfAppender, ZarrAppender, is_sparse_variable, write_parts
+from ssbmaps.io._store_types import CHUNKS, LAYOUT, SUFFIXES, VERSION, check_storable, decode_attrs, encode_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
 
     _X = TypeVar("_X", xr.DataArray, xr.Dataset)
-
-SUFFIXES = {".zarr": "Zarr", ".nc": "netCDF"}
-_VERSION = 1
-_CHUNKS = "ssbmaps_chunks"  # root attribute: files and bytes of each variable; Zarr itself reads a missing chunk as zeros
 
 
 def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -87,49 +84,6 @@ def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwr
     return target
 
 
-def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
-    """Load what `save` wrote, into memory.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A ``.zarr`` folder or ``.nc`` file written by `save`.
-
-    Returns
-    -------
-    xarray.DataArray or xarray.Dataset
-        Identical to what was saved: names, values, number types, coordinates, attributes. Sparse variables come back as
-        `sparse.COO`; dask containers as what their blocks were.
-
-    Raises
-    ------
-    FormatError
-        There is no such store, it was not written by ssbmaps, or parts of it are missing or damaged.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import sparse, xarray as xr, ssbmaps
-    >>> cube = xr.DataArray(sparse.eye(3, dtype="uint32"), dims=("x", "mz"), attrs={"units": "counts"})
-    >>> path = ssbmaps.io.save(cube, pathlib.Path(tempfile.mkdtemp()) / "cube.nc")
-    >>> type(ssbmaps.io.load(path).data).__name__
-    'COO'
-    """
-    source = Path(path)
-    _check_source(source)
-    try:
-        with _opened(source) as stored:
-            layout = _layout(stored, source)
-            if source.suffix == ".zarr":
-                _check_chunks(stored, source)
-            return _rebuild(stored.load(), layout, source)
-    except SsbmapsError:
-        raise
-    except Exception as error:
-        # The libraries below raise whatever broke first: OSError, KeyError, ValueError, codec errors of their own.
-        raise FormatError(f"{source.name}: is damaged or incomplete ({type(error).__name__}: {str(error)[:200]}).") from error
-
-
 def to_dense(obj: _X) -> _X:
     """Give the same DataArray or Dataset with every container a plain numpy array.
 
@@ -168,18 +122,13 @@ def to_dense(obj: _X) -> _X:
     raise SsbmapsError(f"io.to_dense: expected an xarray.DataArray or Dataset, got {type(obj).__name__}.")
 
 
-def is_store(path: Path) -> bool:
-    """Whether the path is a .zarr folder or a .nc file."""
-    return (path.suffix == ".zarr" and path.is_dir()) or (path.suffix == ".nc" and path.is_file())
-
-
 def info(path: Path) -> dict[str, Any]:
     """What a store holds, from its metadata and coordinates."""
     from ssbmaps._conventions import RASTER_DIMS, pixel_size
 
     try:
-        with _opened(path) as stored:
-            layout = _layout(stored, path)
+        with opened(path) as stored:
+            layout = read_layout(stored, path)
             attrs = decode_attrs(stored.attrs, layout["attrs"][""])
             value = layout["variable"]
             sizes = {**{str(k): v for k, v in stored.sizes.items()}, **_sparse_sizes(layout)}
@@ -236,7 +185,7 @@ def _write(obj: xr.DataArray | xr.Dataset, draft: Path, target: Path) -> None:
     else:
         whole = obj
     layout: dict[str, Any] = {
-        "version": _VERSION,
+        "version": VERSION,
         "kind": type(obj).__name__,
         "variable": value,
         "name": obj.name if isinstance(obj, xr.DataArray) else None,
@@ -296,17 +245,8 @@ def _write_zarr(plain: xr.Dataset, sparse: dict[str, Any], draft: Path) -> None:
     for name, data in sparse.items():
         write_parts(ZarrAppender(draft, name, options), data, f"io.save: variable {name!r}")
     plain.to_zarr(draft, mode="a", consolidated=False, **options)  # last: each write replaces the root attributes
-    zarr.open_group(str(draft), mode="r+").attrs[_CHUNKS] = json.dumps(_chunk_sizes(draft))
+    zarr.open_group(str(draft), mode="r+").attrs[CHUNKS] = json.dumps(chunk_sizes(draft))
     zarr.consolidate_metadata(str(draft), **options)
-
-
-def _chunk_sizes(folder: Path) -> dict[str, list[int]]:
-    """Number of chunk files of each variable and their bytes together; metadata files begin with a dot."""
-    sizes: dict[str, list[int]] = {}
-    for variable in sorted(p for p in folder.iterdir() if p.is_dir()):
-        files = [p.stat().st_size for p in variable.rglob("*") if p.is_file() and not p.name.startswith(".")]
-        sizes[variable.name] = [len(files), sum(files)]
-    return sizes
 
 
 def _replace(draft: Path, target: Path) -> None:
@@ -325,67 +265,3 @@ def _remove(draft: Path) -> None:
         shutil.rmtree(draft)
     else:
         draft.unlink(missing_ok=True)
-
-
-def _check_source(source: Path) -> None:
-    if source.suffix not in SUFFIXES:
-        raise FormatError(f"{source.name}: ends in {source.suffix!r}; io.load reads {' and '.join(SUFFIXES)}, io.read the rest.")
-    if not source.exists():
-        raise FormatError(f"{source.name}: no such file in {str(source.parent)!r}.")
-    if not is_store(source):
-        raise FormatError(f"{source.name}: a .zarr store is a folder and a .nc store is a file; this is neither.")
-
-
-def _opened(source: Path) -> xr.Dataset:
-    import xarray as xr
-
-    engine = "zarr" if source.suffix == ".zarr" else "h5netcdf"
-    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
-    return xr.open_dataset(
-        source, engine=engine, mask_and_scale=False, decode_times=False, decode_timedelta=False, cache=False, **options
-    )
-
-
-def _layout(stored: xr.Dataset, source: Path) -> dict[str, Any]:
-    if LAYOUT not in stored.attrs:
-        raise FormatError(f"{source.name}: was not written by ssbmaps.io.save (it lacks {LAYOUT!r}); open it with xarray.")
-    layout: dict[str, Any] = json.loads(stored.attrs[LAYOUT])
-    if layout.get("version") != _VERSION:
-        said = layout.get("version")
-        raise FormatError(f"{source.name}: has layout version {said}; this ssbmaps reads {_VERSION}. Update ssbmaps.")
-    return layout
-
-
-def _check_chunks(stored: xr.Dataset, source: Path) -> None:
-    """Zarr reads an absent chunk as zeros: compare the files with what `save` counted."""
-    expected, found = json.loads(stored.attrs[_CHUNKS]), _chunk_sizes(source)
-    pairs = {n: (found.get(n, [0, 0]), said) for n, said in expected.items()}
-    wrong = [f"{n}: {f} files of {b} bytes, expected {m} of {c}" for n, ((f, b), (m, c)) in pairs.items() if (f, b) != (m, c)]
-    if wrong:
-        raise FormatError(f"{source.name}: chunks are missing or cut short ({'; '.join(wrong)}). Copy it again.")
-
-
-def _rebuild(stored: xr.Dataset, layout: dict[str, Any], source: Path) -> xr.DataArray | xr.Dataset:
-    import xarray as xr
-
-    variables: dict[str, Any] = {}
-    for name in [*layout["coords"], *layout["variables"]]:
-        note = layout["sparse"].get(name)
-        if note is not None:
-            data = read_parts(stored, name, note, source.name)
-            held, dims = note["attrs"], tuple(note["dims"])
-        else:
-            variable = stored.variables[name]
-            data, held, dims = _typed(variable.values, layout["dtypes"][name]), variable.attrs, variable.dims
-        variables[name] = xr.Variable(dims, data, decode_attrs(held, layout["attrs"][name]))
-    whole = xr.Dataset({n: variables[n] for n in layout["variables"]}, coords={n: variables[n] for n in layout["coords"]})
-    whole.attrs = decode_attrs(stored.attrs, layout["attrs"][""])
-    if layout["kind"] == "Dataset":
-        return whole
-    result: xr.DataArray = whole[layout["variable"]].transpose(*layout["dims"])
-    result.name = layout["name"]
-    return result
-
-
-def _typed(values: Any, dtype: str) -> Any:
-    return values.astype(str) if dtype == "text" else values.astype(np.dtype(dtype), copy=False)

@@ -120,14 +120,21 @@ def write_parts(appender: ZarrAppender | NetcdfAppender, data: Any, subject: str
 
 def read_parts(stored: xr.Dataset, variable: str, note: Mapping[str, Any], subject: str) -> Any:
     """The sparse container again, checked so that broken parts cannot make a wrong cube."""
-    from scipy.sparse import csr_array
-
     data, indices, indptr = (np.asarray(stored.variables[part_name(variable, p)].values) for p in PARTS)
     shape = tuple(int(n) for n in note["shape"])
     rows = int(np.prod(shape[:-1], dtype=np.int64))
-    whole = len(indptr) == rows + 1 and indptr[0] == 0 and indptr[-1] == len(data) == len(indices)
-    whole = whole and not np.any(np.diff(indptr) < 0) and (not len(indices) or (indices.min() >= 0 and indices.max() < shape[-1]))
+    matrix = checked_csr(data, indices, indptr, (rows, shape[-1]), f"{subject}: the parts of the sparse variable {variable!r}")
+    return from_csr(matrix.astype(np.dtype(note["dtype"]), copy=False), shape)
+
+
+def checked_csr(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int], subject: str
+) -> csr_array:
+    """The parts as a matrix, or a letter that they do not fit together."""
+    from scipy.sparse import csr_array
+
+    whole = len(indptr) == shape[0] + 1 and indptr[0] == 0 and indptr[-1] == len(data) == len(indices)
+    whole = whole and not np.any(np.diff(indptr) < 0) and (not len(indices) or (indices.min() >= 0 and indices.max() < shape[1]))
     if not whole:
-        raise FormatError(f"{subject}: the parts of the sparse variable {variable!r} do not fit together; it is damaged.")
-    matrix = csr_array((data.astype(np.dtype(note["dtype"]), copy=False), indices, indptr), shape=(rows, shape[-1]))
-    return from_csr(matrix, shape)
+        raise FormatError(f"{subject} do not fit together; it is damaged.")
+    return csr_array((data, indices, indptr), shape=shape)

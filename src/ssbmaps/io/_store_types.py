@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LAYOUT = "ssbmaps_layout"  # the root attribute that holds the notes
+CHUNKS = "ssbmaps_chunks"  # root attribute: files and bytes of each variable; Zarr itself reads a missing chunk as zeros
+SUFFIXES = {".zarr": "Zarr", ".nc": "netCDF"}
+VERSION = 1
 _PLAIN_NAME = re.compile(r"[A-Za-z][\w .:-]*$", re.ASCII)
 # Names to which Zarr, netCDF or their conventions give a meaning of their own.
 _HDF5_NAMES = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
