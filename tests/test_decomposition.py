@@ -9,7 +9,7 @@ import pytest
 import sparse
 import xarray as xr
 
-from ssbmaps import DataQualityWarning, SsbmapsError
+from ssbmaps import SsbmapsError
 from ssbmaps.decomposition import nmf, pca
 
 NY, NX, K = 14, 19, 40

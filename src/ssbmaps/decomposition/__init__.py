@@ -9,8 +9,9 @@ from ssbmaps.decomposition._pca import pca
 
 if TYPE_CHECKING:
     from ssbmaps.decomposition._poisson_nmf import PoissonNMF
+    from ssbmaps.decomposition._poisson_pca import PoissonPCA
 
-__all__ = ["PoissonNMF", "nmf", "pca"]
+__all__ = ["PoissonNMF", "PoissonPCA", "nmf", "pca"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from ssbmaps.decomposition._poisson_nmf import PoissonNMF
 
         return PoissonNMF
+    if name == "PoissonPCA":
+        from ssbmaps.decomposition._poisson_pca import PoissonPCA
+
+        return PoissonPCA
     raise AttributeError(f"module 'ssbmaps.decomposition' has no attribute {name!r}; it holds {', '.join(__all__)}.")

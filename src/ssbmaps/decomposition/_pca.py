@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps._errors import SsbmapsError
+from ssbmaps._conventions import RASTER_DIMS, generator
+from ssbmaps._errors import DataQualityWarning, SsbmapsError
 from ssbmaps._provenance import finish
-from ssbmaps.decomposition._matrix import check_components, pixel_matrix
+from ssbmaps.decomposition._matrix import check_number, pixel_blocks
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
 SUBJECT = "decomposition.pca"
-SMALL = 200  # a matrix with a side up to this is decomposed through its Gram matrix, a larger one by Lanczos iteration
 
 
-def pca(cube: xr.DataArray, n_components: int, *, scaling: str | None = "poisson") -> xr.Dataset:
+def pca(
+    cube: xr.DataArray,
+    n_components: int,
+    *,
+    scaling: str | None = "poisson",
+    rotation: str | None = None,
+    tol: float = 1e-8,
+    rng: int | np.random.Generator | None = None,
+) -> xr.Dataset:
     """Principal components of a count cube by truncated singular value decomposition, not mean-centred.
 
     With ``scaling="poisson"`` each value is divided by the square root of its row's and its column's total before the
@@ -34,24 +41,45 @@ def pca(cube: xr.DataArray, n_components: int, *, scaling: str | None = "poisson
         Number of components, at most the number of pixels and of channels that hold any signal.
     scaling : {"poisson", None}, optional
         "poisson" makes the noise of counts even (it needs values of 0 or more); None decomposes the values as they are.
+    rotation : {"varimax", "promax", "ica", "maf", "mnf"}, optional
+        Other axes for the same model: "varimax" (orthogonal) and "promax" (oblique) make the spectra simple, "ica" makes the maps
+        independent, "maf" makes them smooth along y and x, the smoothest first; "mnf", with the noise taken from the differences
+        between neighbouring pixels, is the same.
+    tol : float, optional
+        Largest residual of an eigenvalue, relative to it, at which an iteration stops; its error is nearer the square of that.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the iteration's start, the signs of the noise and the start of "ica"; None means 0.
 
     Returns
     -------
     xarray.Dataset
         ``loadings`` (component, channel), of no unit; ``scores`` (component, …) in the units of `cube`, NaN at unmeasured
-        pixels and 0 where a pixel is all zero. Summed over components, scores × loadings is the model in the units of `cube`.
-        The loading of largest magnitude is positive in each component. ``explained_variance`` (component) holds the squared
-        singular values of the scaled data, in descending order, and ``explained_variance_ratio`` their share of the sum of
-        squares of the scaled data. The first Poisson-scaled component is the mean spectrum, its singular value 1.
+        pixels and 0 where a pixel is all zero. Summed over components, scores × loadings is the model in the units of `cube`,
+        whatever the rotation. The loading of largest magnitude is positive in each component. ``explained_variance``
+        (component) holds the squared singular values of the scaled data, in descending order, or the sum of squares of what
+        each rotated component carries (which add up to the same after "varimax" only), and ``explained_variance_ratio`` its
+        share of the sum of squares of the scaled data. The first Poisson-scaled component is the mean spectrum, its singular
+        value 1. ``noise_variance`` is the largest squared singular value that the counting noise of these data reaches alone,
+        to a few per cent: unrotated components not above it cannot be told from noise; NaN where the values are no counts.
+        ``error_bound`` (component): some squared singular value of the scaled data lies this close to each, relatively,
+        before any rotation.
 
     Raises
     ------
     SsbmapsError
-        If values are NaN, infinite or (with Poisson scaling) negative, all are 0, or `n_components` is out of bounds.
+        If values are NaN, infinite or (with Poisson scaling) negative, all are 0, or `n_components` is out of bounds; if an
+        option is not one of those named, or "maf" is asked of data without y and x.
+
+    Warns
+    -----
+    DataQualityWarning
+        If the iteration ends before `tol` is reached; the bound that was reached is named.
 
     Notes
     -----
-    Scaling: Keenan and Kotula, Surf. Interface Anal. 36 (2004) 203, doi:10.1002/sia.1657; empty rows and columns stay 0.
+    Scaling: Keenan and Kotula, Surf. Interface Anal. 36 (2004) 203, doi:10.1002/sia.1657; empty rows and columns stay 0. The
+    singular values are those of the whole matrix, not of a random sketch: through the Gram matrix of channels in 64 bits, or a
+    block Lanczos iteration with a bound of its error. `PoissonPCA` is the same for scikit-learn.
 
     Examples
     --------
@@ -67,65 +95,46 @@ def pca(cube: xr.DataArray, n_components: int, *, scaling: str | None = "poisson
     (True, 1.0)
     """
     import xarray as xr
+    from sklearn.exceptions import ConvergenceWarning
 
-    if scaling not in ("poisson", None):
-        raise SsbmapsError(f"{SUBJECT}: scaling={scaling!r}; expected 'poisson' or None.")
-    matrix = pixel_matrix(cube, subject=SUBJECT, negative=scaling is None)
-    k = check_components(matrix.values, n_components, subject=SUBJECT)
-    scores, loadings, variance, total = scaled_svd(matrix.values, k, poisson=scaling == "poisson")
+    from ssbmaps.decomposition._poisson_pca import PoissonPCA
+
+    random, recorded = generator(rng)
+    model = PoissonPCA(n_components, scaling=scaling, rotation=rotation, tol=tol, random_state=int(random.integers(2**31)))
+    model._check_options(SUBJECT)
+    matrix = pixel_blocks(cube, subject=SUBJECT, negative=scaling is None)
+    k = check_number(n_components, matrix.census.filled_rows, int(np.count_nonzero(matrix.census.columns)), subject=SUBJECT)
+    image: dict[str, Any] = {}
+    if rotation in ("maf", "mnf"):
+        if tuple(matrix.pixel_dims[-2:]) != RASTER_DIMS:
+            raise SsbmapsError(f"{SUBJECT}: rotation {rotation!r} needs maps along y and x, got dims {tuple(cube.dims)}.")
+        image = {"image_shape": matrix.shape, "pixels": matrix.rows}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        scores = model.fit_transform(matrix.blocks, **image)
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            warnings.warn(f"{SUBJECT}: {warning.message}", DataQualityWarning, stacklevel=2)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     dims, maps = matrix.maps(scores)
     units = str(cube.attrs.get("units", "arbitrary"))
+    what = "squared singular value, scaled data" if rotation is None else "sum of squares of the component, scaled data"
+    noise, bound = "squared singular value of counting noise alone", "bound of the relative error of the squared singular value"
     result = xr.Dataset(
         {
-            "loadings": (("component", matrix.channel), loadings, {"units": "1", "long_name": "loading"}),
+            "loadings": (("component", matrix.channel), model.components_, {"units": "1", "long_name": "loading"}),
             "scores": (tuple(dims), maps, {"units": units, "long_name": "score"}),
-            "explained_variance": ("component", variance, {"units": "1", "long_name": "squared singular value, scaled data"}),
-            "explained_variance_ratio": ("component", variance / total, {"units": "1", "long_name": "share of sum of squares"}),
+            "explained_variance": ("component", model.explained_variance_, {"units": "1", "long_name": what}),
+            "explained_variance_ratio": (
+                "component",
+                model.explained_variance_ratio_,
+                {"units": "1", "long_name": "share of sum of squares"},
+            ),
+            "noise_variance": ((), model.noise_variance_, {"units": "1", "long_name": noise}),
+            "error_bound": ("component", model.error_bound_, {"units": "1", "long_name": bound}),
         },
         matrix.coords(k),
     )
-    arguments = {"cube": cube, "n_components": k, "scaling": scaling}
+    arguments = {"cube": cube, "n_components": k, "scaling": scaling, "rotation": rotation, "tol": tol, "rng": recorded}
     return finish(result, function=SUBJECT, arguments=arguments, sources=[cube])
-
-
-def scaled_svd(
-    values: csr_array, n_components: int, *, poisson: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """Back-scaled scores (P, C) and loadings (C, K), squared singular values (C,), and the scaled data's sum of squares."""
-    from scipy.sparse import dia_array
-
-    if poisson:
-        g, h = np.asarray(values.sum(axis=1)).ravel(), np.asarray(values.sum(axis=0)).ravel()
-    else:
-        g, h = (np.ones(n) for n in values.shape)
-    down = [np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=s > 0) for s in (g, h)]
-    left, right = (dia_array((d[None], [0]), shape=(d.size, d.size)) for d in down)
-    scaled = (left @ values @ right).tocsr()
-    u, s, vt = _truncated_svd(scaled, n_components)
-    largest = vt[np.arange(n_components), np.argmax(np.abs(vt * np.sqrt(h)), axis=1)]
-    sign = np.where(largest < 0, -1.0, 1.0)
-    scores = np.sqrt(g)[:, None] * u * (s * sign)
-    loadings = sign[:, None] * vt * np.sqrt(h)
-    return scores, loadings, s**2, float(np.sum(scaled.data**2))
-
-
-def _truncated_svd(values: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The k largest singular triplets, descending: no random approximation, the same for the same input.
-
-    Both ways square the matrix, so vectors of singular values below 1e-8 of the largest are not to be trusted.
-    """
-    from scipy.linalg import svd
-    from scipy.sparse.linalg import svds
-
-    if min(values.shape) <= max(SMALL, 3 * k):
-        tall = values.shape[0] >= values.shape[1]
-        gram = (values.T @ values if tall else values @ values.T).toarray()
-        vectors = svd(gram)[0][:, :k]
-        other = (values if tall else values.T) @ vectors
-        s = np.linalg.norm(other, axis=0)
-        other = np.divide(other, s, out=np.zeros_like(other), where=s > 0)
-        return (other, s, vectors.T) if tall else (vectors, s, other.T)
-    start = np.random.default_rng(0).standard_normal(min(values.shape))
-    u, s, vt = svds(values, k=k, v0=start, solver="arpack", tol=0)
-    order = np.argsort(s)[::-1]
-    return u[:, order], s[order], vt[order]
