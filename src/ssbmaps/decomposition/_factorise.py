@@ -17,11 +17,13 @@ from ssbmaps.decomposition._walk import FLOOR, scaled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ssbmaps._errors import Faults
     from ssbmaps.decomposition._census import Census
     from ssbmaps.decomposition._chunks import AnyBlocks
 
     Floats = NDArray[np.float64]
 
+LOSSES = ("kullback-leibler", "frobenius")
 ROW_GAP = 1e-6  # nats: a row's abundances are then within a thousandth of their standard error of the maximum
 
 
@@ -42,6 +44,22 @@ class Wishes:
     def on_maps(self) -> bool:
         """Whether neighbouring pixels pull on each other."""
         return self.laplacian > 0 or self.total_variation > 0
+
+    def check(self, faults: Faults) -> None:
+        """Note every option that is out of its bounds."""
+        faults.expect(self.loss in LOSSES, f"loss={self.loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
+        for name in ("n_components", "max_iter", "n_starts"):
+            n = getattr(self, name)
+            whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1
+            faults.expect(whole, f"{name}={n!r}; expected a whole number of 1 or more.")
+        sound = True
+        for name in ("tol", "smoothness", "laplacian", "total_variation"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.number)) and bool(np.isfinite(value)) and float(value) >= 0
+            sound &= faults.expect(number, f"{name}={value!r}; expected a number of 0 or more.")
+        plain = not sound or not (self.smoothness or self.on_maps)
+        likelihood = self.loss == "kullback-leibler"
+        faults.expect(likelihood or plain, "penalties are in nats of the likelihood; expected loss='kullback-leibler' with them.")
 
 
 @dataclass(frozen=True, slots=True)

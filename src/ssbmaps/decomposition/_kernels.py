@@ -106,7 +106,7 @@ def best_rows(
         longest = max(longest, starts[i + 1] - starts[i])
     lanes = len(like)
     models, counted = np.ones((-(-longest // WIDTH), WIDTH), values.dtype), np.ones((-(-longest // WIDTH), WIDTH), values.dtype)
-    model, seen = models.ravel(), counted.ravel()
+    model, filled = models.ravel(), counted.ravel()
     work = np.zeros((4, lanes), values.dtype)  # Σh, drive, where the step leads, where it starts
     slope, place = np.zeros(lanes), np.zeros(lanes)
     bend, wide = np.zeros((lanes, lanes), values.dtype), np.zeros((lanes, lanes))
@@ -118,7 +118,8 @@ def best_rows(
     rounding = 2e-6 if values.itemsize == 4 else 1e-13  # of a gap, as a share of the counts
     objective, gaps, steps = 0.0, 0.0, 0
     for i in range(len(starts) - 1):
-        first, n = starts[i], starts[i + 1] - starts[i]
+        seen, where = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        n = len(seen)
         x = take(w, i, like)
         if n == 0:
             put(result, i, naught(x))
@@ -129,16 +130,16 @@ def best_rows(
             for e in range(masked_starts[i], masked_starts[i + 1]):
                 for z in range(k):
                     work[0, z] -= h[masked[e], z]
-        for e in range(n):
-            seen[e] = values[first + e]
         rounds = -(-n // WIDTH)
+        for e in range(n):
+            filled[e] = seen[e]
         for e in range(n, rounds * WIDTH):
-            seen[e] = 0
+            filled[e] = 0
         before, length, step, gap = np.inf, 1.0, 0, 0.0
         while True:
             drive = naught(x)
             for e in range(n):
-                y = take(h, columns[first + e], like)
+                y = take(h, where[e], like)
                 model[e] = max(dot(x, y), tiny)
                 drive = blend(seen[e] / model[e], y, drive)
             total, counts = dot(x, take(work, 0, like)), dot(x, drive)
@@ -161,7 +162,7 @@ def best_rows(
                 continue
             before, length = here, 1.0
             for z in range(0, k, 8):
-                _curvature(values, columns, first, n, model, h, like, z, bend)
+                _curvature(seen, where, model, h, like, z, bend)
             for z in range(k):
                 place[z], slope[z] = work[3, z], work[1, z] - work[0, z]
                 for q in range(k):
@@ -179,8 +180,8 @@ def best_rows(
         steps += step
         if len(pull):
             for e in range(n):
-                j = columns[first + e]
-                put(pull, j, blend(values[first + e] / model[e], x, take(pull, j, like)))
+                j = where[e]
+                put(pull, j, blend(seen[e] / model[e], x, take(pull, j, like)))
             if len(masked):
                 for e in range(masked_starts[i], masked_starts[i + 1]):
                     put(pull, masked[e], blend(1.0, x, take(pull, masked[e], like)))
@@ -189,15 +190,13 @@ def best_rows(
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _curvature(
-    values: Floats, columns: Floats, first: int, n: int, model: Floats, h: Floats, like: Any, z: int, bend: Floats
-) -> None:
+def _curvature(values: Floats, columns: Floats, model: Floats, h: Floats, like: Any, z: int, bend: Floats) -> None:
     """Rows z to z + 7 of Σ v / model² h hᵀ, eight at a time so that they stay in registers."""
     zero = naught(take(h, 0, like))
     b0, b1, b2, b3, b4, b5, b6, b7 = zero, zero, zero, zero, zero, zero, zero, zero
-    for e in range(n):
-        j = columns[first + e]
-        y = blend(values[first + e] / (model[e] * model[e]), take(h, j, like), zero)
+    for e in range(len(values)):
+        j = columns[e]
+        y = blend(values[e] / (model[e] * model[e]), take(h, j, like), zero)
         b0, b1, b2, b3 = blend(h[j, z], y, b0), blend(h[j, z + 1], y, b1), blend(h[j, z + 2], y, b2), blend(h[j, z + 3], y, b3)
         b4, b5, b6, b7 = (
             blend(h[j, z + 4], y, b4),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ssbmaps.decomposition._weights import Weights
 
 SUBJECT = "decomposition.nmf"
-LOSSES = ("kullback-leibler", "frobenius")
 
 
 def nmf(
@@ -165,21 +164,13 @@ def nmf(
 
 def _check(wishes: Wishes, n_boot: int) -> None:
     """Raise unless every option is within its bounds."""
+    from ssbmaps.decomposition._factorise import LOSSES
+
     with Faults(SUBJECT) as faults:
-        faults.expect(wishes.loss in LOSSES, f"loss={wishes.loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
-        for name, n, least in (("max_iter", wishes.max_iter, 1), ("n_starts", wishes.n_starts, 1), ("n_boot", n_boot, 0)):
-            whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least
-            faults.expect(whole, f"{name}={n!r}; expected a whole number of {least} or more.")
-        penalties = {name: getattr(wishes, name) for name in ("smoothness", "laplacian", "total_variation")}
-        for name, value in {"tol": wishes.tol, **penalties}.items():
-            number = isinstance(value, (int, float, np.number)) and bool(np.isfinite(value) and value >= 0)
-            faults.expect(number, f"{name}={value!r}; expected a number of 0 or more.")
-        likelihood = wishes.loss == "kullback-leibler"
-        if n_boot == 1:
-            faults.expect(False, "n_boot=1; expected 0, or 2 or more: one refit has no spread.")
-        faults.expect(likelihood or not n_boot, "n_boot draws counts; expected loss='kullback-leibler' with it.")
-        none = not any(isinstance(v, (int, float)) and v > 0 for v in penalties.values())
-        faults.expect(likelihood or none, "penalties are in nats of the likelihood; expected loss='kullback-leibler' with them.")
+        wishes.check(faults)
+        whole = isinstance(n_boot, (int, np.integer)) and not isinstance(n_boot, bool) and n_boot >= 0 and n_boot != 1
+        faults.expect(whole, f"n_boot={n_boot!r}; expected 0, or 2 or more: one refit has no spread.")
+        faults.expect(not n_boot or wishes.loss == LOSSES[0], "n_boot draws counts; expected loss='kullback-leibler' with it.")
 
 
 def _warn_of_values(pixels: PixelBlocks, weights: Weights, loss: str) -> None:

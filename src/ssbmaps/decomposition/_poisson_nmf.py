@@ -20,8 +20,6 @@ from ssbmaps.decomposition._weights import Weights, weighted_blocks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOSSES = ("kullback-leibler", "frobenius")
-
 
 def _plain(model: Any) -> bool:
     """Whether counts can be learned batch by batch: there is no penalty, and the loss is the likelihood's."""
@@ -312,19 +310,10 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return matrix
 
     def _wishes(self) -> Wishes:
-        penalties = {name: getattr(self, name) for name in ("smoothness", "laplacian", "total_variation")}
+        wishes = Wishes(**{k: v for k, v in self.get_params(deep=False).items() if k != "random_state"})
         with Faults("PoissonNMF") as faults:
-            for name in ("n_components", "n_starts", "max_iter"):
-                n = getattr(self, name)
-                whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1
-                faults.expect(whole, f"{name}={n!r}; expected a whole number of 1 or more.")
-            faults.expect(self.loss in LOSSES, f"loss={self.loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
-            for name, value in {"tol": self.tol, **penalties}.items():
-                number = isinstance(value, (int, float, np.number)) and bool(np.isfinite(value)) and bool(value >= 0)
-                faults.expect(number, f"{name}={value!r}; expected a number of 0 or more.")
-            alone = self.loss == "kullback-leibler" or not any(penalties.values())
-            faults.expect(alone, "penalties are in nats of the Poisson likelihood; expected loss='kullback-leibler' with them.")
-        return Wishes(self.n_components, self.loss, self.n_starts, self.tol, self.max_iter, **penalties)
+            wishes.check(faults)
+        return wishes
 
     def _given(self, initial: Any, fixed: Any, weights: Weights, channels: int) -> tuple[NDArray[np.float64] | None, int]:
         """Spectra of sum 1, as weighted counts see them, that the first components start from; how many of them stay."""
