@@ -11,10 +11,10 @@ import xarray as xr
 from scipy.stats import norm
 
 from ssbmaps import SsbmapsError
+from ssbmaps._battery_ions import COMMON, FREQUENT, candidates
 from ssbmaps._ions import parse_ion
+from ssbmaps._isotopologues import composition
 from ssbmaps.maps import fragment_maps, interferences, ion_mz, mass_resolution
-from ssbmaps.maps._battery_ions import COMMON, FREQUENT, candidates
-from ssbmaps.maps._isotopologues import composition
 
 CLEAN = {"S-": 20_000, "Cl-": 15_000, "NiO2-": 15_000}
 STEP = 0.001  # Da

@@ -11,8 +11,8 @@ from molmass import ELEMENTS
 
 from ssbmaps import DataQualityWarning, SsbmapsError
 from ssbmaps._ions import ELECTRON_MASS, parse_ion
+from ssbmaps._isotopologues import isotopologues
 from ssbmaps.maps import check_isotopes, fragment_maps, ion_mz
-from ssbmaps.maps._isotopologues import isotopologues
 
 
 def _maps(**counts):

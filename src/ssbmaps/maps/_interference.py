@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssbmaps._battery_ions import Candidate, candidates
 from ssbmaps._errors import Faults, SsbmapsError
 from ssbmaps._ions import Ion, parse_ion
+from ssbmaps._isotopologues import composition
 from ssbmaps._provenance import finish
-from ssbmaps.maps._battery_ions import Candidate, candidates
-from ssbmaps.maps._isotopologues import composition
 from ssbmaps.maps._peak_shape import FWHM_PER_SIGMA, robust_line
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from ssbmaps._conventions import check_array, fragment_index, measured_mask
 from ssbmaps._errors import DataQualityWarning, Faults, SsbmapsError
 from ssbmaps._ions import Ion, parse_ion
+from ssbmaps._isotopologues import isotopologues
 from ssbmaps._provenance import finish
-from ssbmaps.maps._isotopologues import isotopologues
 from ssbmaps.maps._spectrum import warn_unless_counts
 
 if TYPE_CHECKING:

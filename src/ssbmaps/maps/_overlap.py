@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps._arrays import is_dask
+from ssbmaps._battery_ions import COMMON, FREQUENT
 from ssbmaps._errors import DataQualityWarning, SsbmapsError
 from ssbmaps._ions import Ion, parse_ion
-from ssbmaps.maps._battery_ions import COMMON, FREQUENT
+from ssbmaps._isotopologues import composition
 from ssbmaps.maps._doublets import Doublet, fit_group
-from ssbmaps.maps._isotopologues import composition
 from ssbmaps.maps._peaks import Peak, Spectrum, typical_width
 from ssbmaps.maps._resolution import REACH, away_from, common_peaks
 from ssbmaps.maps._spectrum import summed_spectrum

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssbmaps._battery_ions import COMMON
 from ssbmaps._errors import SsbmapsError
 from ssbmaps._ions import parse_ion
-from ssbmaps.maps._battery_ions import COMMON
 from ssbmaps.maps._peak_shape import TAIL_MEAN, TAIL_SD, PeakFit, PeakModel, fit
 from ssbmaps.maps._spectrum import cells
 

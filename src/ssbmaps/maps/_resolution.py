@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssbmaps._battery_ions import COMMON
 from ssbmaps._conventions import check_array
 from ssbmaps._errors import SsbmapsError
 from ssbmaps._ions import parse_ion
 from ssbmaps._provenance import finish
-from ssbmaps.maps._battery_ions import COMMON
 from ssbmaps.maps._peak_shape import N_SHAPE, TAIL_SD, propagate, robust_line, shape_fwhm
 from ssbmaps.maps._peaks import LEAST_COUNTS, Peak, Spectrum, fit_single, guess_width, ions_of, tops, typical_width
 from ssbmaps.maps._spectrum import mass_axis, summed_spectrum, warn_unless_counts

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from ssbmaps._ions import parse_ion
-from ssbmaps.maps._isotopologues import isotopologues
+from ssbmaps._isotopologues import isotopologues
 
 # Found in nearly every spectrum, single in a spectrum of moderate m/Δm; where one is not, the others outvote it.
 _COMMON_NEGATIVE = "C- CH- O- OH- F- C2- C2H- S- Cl- 37Cl- C3- C4- C4H- PO3- NiO2- CoO2- MnO2- I-"
