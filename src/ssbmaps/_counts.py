@@ -1,4 +1,4 @@
-"""Statistics of counts: whether a map varies more than Poisson counting explains."""
+"""Statistics of counts: variance-stabilised values, independent parts, and whether a map varies more than counting explains."""
 
 from __future__ import annotations
 
@@ -8,13 +8,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+    from scipy.sparse import csr_array
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
 BLOCK = 8  # px; smallest side of the blocks
 MIN_COUNTS = 5.0  # per block on average: below, chi-square is no fair copy of the index of dispersion
+
+
+def anscombe(counts: ArrayLike) -> Floats:
+    """2 √(x + 3/8): Poisson counts with a mean of some counts or more come out with a variance of 1.
+
+    F. J. Anscombe, Biometrika 35 (1948) 246, doi 10.1093/biomet/35.3-4.246. At a mean of 1 the variance is 0.7, at 0.1 0.1.
+    """
+    return np.asarray(2.0 * np.sqrt(np.asarray(counts, np.float64) + 0.375))
+
+
+def thinned(counts: csr_array, parts: int, rng: np.random.Generator) -> list[csr_array]:
+    """Every count thrown into one of `parts` at random: independent Poisson parts that add up to `counts`.
+
+    The stored values must be whole numbers of 0 or more; parts are float64 without stored zeros.
+    """
+    from scipy.sparse import csr_array
+
+    left = counts.data.astype(np.int64)
+    found = []
+    for k in range(parts, 0, -1):
+        own = rng.binomial(left, 1.0 / k) if k > 1 else left
+        part = csr_array((own.astype(np.float64), counts.indices, counts.indptr), shape=counts.shape, copy=True)
+        part.eliminate_zeros()
+        found.append(part)
+        left = left - own
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
-"""Components of a spectral map: non-negative matrix factorisation and principal components."""
+"""Components of a spectral map: their number, spectra and maps, by likelihood, singular values or constraints; and their names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ssbmaps.decomposition._mcr import mcr
+from ssbmaps.decomposition._name import name_components
 from ssbmaps.decomposition._nmf import nmf
 from ssbmaps.decomposition._pca import pca
+from ssbmaps.decomposition._rank import rank
 
 if TYPE_CHECKING:
     from ssbmaps.decomposition._poisson_nmf import PoissonNMF
     from ssbmaps.decomposition._poisson_pca import PoissonPCA
 
-__all__ = ["PoissonNMF", "PoissonPCA", "nmf", "pca"]
+__all__ = ["PoissonNMF", "PoissonPCA", "mcr", "name_components", "nmf", "pca", "rank"]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,7 @@ class Wishes:
         faults.expect(self.loss in LOSSES, f"loss={self.loss!r}; expected {' or '.join(map(repr, LOSSES))}.")
         for name in ("n_components", "max_iter", "n_starts"):
             n = getattr(self, name)
-            whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1
+            whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool) and bool(n >= 1)
             faults.expect(whole, f"{name}={n!r}; expected a whole number of 1 or more.")
         sound = True
         for name in ("tol", "smoothness", "laplacian", "total_variation"):

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COUNTS = 250  # of a superpixel: enough to tell spectra apart, and the smallest that is, as wide ones mix phases
-STORED = 1_000_000  # values of the superpixels that are tried
-SAMPLE = 2_000_000  # values of the rows on which the best start is refined, of matrices some times larger
+STORED = 1_000_000  # values of the superpixels that are tried, or EACH for a channel if that is more
+SAMPLE = 2_000_000  # values of the rows on which the best start is refined, or 2 EACH, of matrices some times larger
+EACH = 100  # values for a channel: noise alone makes singular values of about one over its root
 LEVEL = 1e-2  # share of the mean that a start adds to every value, so that nothing starts at zero
 TRIAL, SECOND, REFINED = 6, 10, 200  # iterations on the superpixels: of every start, of the better two, of the best
 
@@ -62,7 +63,8 @@ def superpixels(blocks: AnyBlocks, census: Census, k: int, raster: Raster | None
     whole = raster.tiles(pixels) if raster is not None else np.arange(blocks.shape[0]) // round(pixels)
     stored = min(float(np.count_nonzero(census.columns)), pixels * each)
     n = int(whole.max()) + 1
-    take = int(np.clip(STORED / max(stored, 1.0), 8 * k, n)) if n > 8 * k else n
+    room = max(STORED, EACH * int(np.count_nonzero(census.columns)))
+    take = int(np.clip(room / max(stored, 1.0), 8 * k, n)) if n > 8 * k else n
     chosen = np.zeros(n, bool)
     chosen[rng.permutation(n)[:take]] = True
     groups = [_numbered(g, chosen) for g in np.split(whole, np.cumsum(blocks.sizes)[:-1])]
@@ -124,7 +126,7 @@ def find_start(
 def _on_a_sample(blocks: AnyBlocks, h: Floats, options: dict[str, Any]) -> Floats:
     """Spectra refined on every so many rows, if there are far more values than that takes."""
     (stored,), _ = blocks.visit(_size)
-    step = int(stored // SAMPLE)
+    step = int(stored // max(SAMPLE, 2 * EACH * blocks.shape[1]))
     if step < 3:
         return h
     _, parts = blocks.visit(_every, None, step)
