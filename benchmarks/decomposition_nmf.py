@@ -228,10 +228,8 @@ def planted() -> None:
         large = [np.array(f["share"]) > 0.05 for f in found]
         names = ("cosine", "r", "known")
         cosine, r, known = (np.concatenate([np.array(f[n])[u] for f, u in zip(found, large, strict=True)]) for n in names)
-        rows.append(
-            [name, len(found), len(cosine), f"{cosine.min():.4f} ({np.median(cosine):.4f})", f"{r.min():.3f} ({np.median(r):.3f})",
-             f"{known.min():.3f} ({np.median(known):.3f})", f"{np.mean((cosine > 0.99) & (r > 0.95)):.3f}"]
-        )  # fmt: skip
+        shown = [f"{a.min():.{n}f} ({np.median(a):.{n}f})" for a, n in ((cosine, 4), (r, 3), (known, 3))]
+        rows.append([name, len(found), len(cosine), *shown, f"{np.mean((cosine > 0.99) & (r > 0.95)):.3f}"])
     header = [
         "scene",
         "seeds",

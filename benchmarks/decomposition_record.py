@@ -1,6 +1,6 @@
 """A depth profile of the size of the field's record, 128 × 128 × 120 voxels × 70,439 channels, decomposed from disk.
 
-    python benchmarks/decomposition_record.py [simulate pca nmf]
+    python benchmarks/decomposition_record.py [simulate pca nmf cluster]
 
 `simulate` writes the cube once into benchmarks/draws/; the other parts read it in blocks, each in a fresh process.
 """
@@ -86,6 +86,22 @@ def step_nmf() -> dict[str, Any]:
     return {"objective": float(result.objective), "n_iter": int(result.n_iter), **agreement(result)}
 
 
+def step_cluster() -> dict[str, Any]:
+    """The same two calls with a dask.distributed cluster of two workers of one thread in use."""
+    from distributed import Client, LocalCluster
+
+    import ssbmaps
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        cube = ssbmaps.io.load(STORE, chunks=CHUNKS)
+        began = time.perf_counter()
+        result = ssbmaps.decomposition.nmf(cube, len(NAMES))
+        first = time.perf_counter() - began
+        values = ssbmaps.decomposition.pca(cube, 10).explained_variance.values.tolist()
+        second = time.perf_counter() - began - first
+    return {"objective": float(result.objective), "variance": values, "nmf": first, "pca": second, **agreement(result)}
+
+
 def agreement(result: Any) -> dict[str, Any]:
     """Cosine of each planted spectrum with the component that resembles it most, one to one, and r of their maps."""
     from scipy.optimize import linear_sum_assignment
@@ -152,8 +168,28 @@ def nmf() -> None:
     put_section("A cube of record size: KL-NMF", command("nmf"), body)
 
 
+def cluster() -> None:
+    """Both on two workers, against the same on one machine."""
+    there, components, here = alone("cluster"), alone("pca"), alone("nmf")
+    away = np.max(np.abs(np.array(there["variance"]) / np.array(components["variance"]) - 1))
+    rows = [
+        [
+            "`nmf(cube, 6)`",
+            f"{there['nmf']:.0f}",
+            f"{here['seconds']:.0f}",
+            f"divergence {there['objective'] / here['objective'] - 1:+.1e}",
+        ],
+        ["`pca(cube, 10)`", f"{there['pca']:.0f}", f"{components['seconds']:.0f}", f"eigenvalues {away:.1e}"],
+    ]
+    body = table(["call", "s, two workers", "s, one process", "relative difference"], rows) + (
+        f"\n\n{SIZE}. `LocalCluster(n_workers=2, threads_per_worker=1)` on the same two cores; the calls are the same. Memory of "
+        f"the process that asks: {there['peak']:.2f} GiB, beside its workers'."
+    )
+    put_section("A cube of record size: two dask workers", command("cluster"), body)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["step"]:
         step(sys.argv[2])
     else:
-        run_parts({f.__name__: f for f in (simulate, pca, nmf)})
+        run_parts({f.__name__: f for f in (simulate, pca, nmf, cluster)})

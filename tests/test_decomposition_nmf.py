@@ -256,11 +256,11 @@ class TestMasksAndWeights:
         np.testing.assert_allclose(result.spectra[:, 4:], without.spectra, atol=1e-3)
 
     def test_a_weight_of_two_is_a_second_copy(self):
-        values = overlapping((10, 12), 40)[2].reshape(-1, 40).astype(float)
+        values = planted()[2].reshape(-1, K).astype(float)
         weight = np.arange(len(values)) % 3
-        # from the same start to the same maximum, through other superpixels
-        weighted = PoissonNMF(2, tol=1e-11, max_iter=9000).fit(values, row_weight=weight)
-        repeated = PoissonNMF(2, tol=1e-11, max_iter=9000).fit(np.repeat(values, weight, axis=0))
+        weighted = PoissonNMF(3, tol=1e-9, max_iter=5000).fit(values, row_weight=weight)
+        repeated = PoissonNMF(3, tol=1e-9, max_iter=5000).fit(np.repeat(values, weight, axis=0))
+        # through other superpixels to the same maximum
         np.testing.assert_allclose(weighted.components_, repeated.components_, atol=1e-3)
         assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-6)
 

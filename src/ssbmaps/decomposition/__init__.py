@@ -1,4 +1,4 @@
-"""Components of a spectral map: their number, spectra and maps, by likelihood, singular values or constraints; and their names."""
+"""Components of a spectral map: their number, their spectra and maps by likelihood or constraints, and their names."""
 
 from __future__ import annotations
 

@@ -53,6 +53,8 @@ class PoissonPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     tol : float
         The iteration stops when the residual of every eigenvalue is at most this share of it. The error of an eigenvalue is at
         most its residual, and nearer the residual's square; that of a vector is the residual over the gap between eigenvalues.
+    noise : bool, default=True
+        Whether to find the level of noise, which takes about a third of the time.
     random_state : int, RandomState instance or None
         Start of the iteration, signs of the noise and start of "ica". None means 0, so that the same data give the same bits.
 
@@ -109,6 +111,7 @@ class PoissonPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         rotation: str | None = None,
         route: str = "auto",
         tol: float = 1e-8,
+        noise: bool = True,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -116,6 +119,7 @@ class PoissonPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.rotation = rotation
         self.route = route
         self.tol = tol
+        self.noise = noise
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, *, image_shape: Sequence[int] | None = None, pixels: Any = None) -> PoissonPCA:  # noqa: ARG002
@@ -241,7 +245,7 @@ class PoissonPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             data = scale(blocks, poisson=self.scaling is not None)
             n = self._check_size(data)
             found = truncated_svd(data, n, route=self.route, tol=float(self.tol), seed=seed)
-            self.noise_variance_ = noise_level(data, seed=seed)
+            self.noise_variance_ = noise_level(data, seed=seed) if self.noise else float("nan")
             self._keep(data, found, pairs, seed)
         if not found.converged:
             warnings.warn(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FIRST_GAP = 0.5  # nats per row of 100 counts in the first iterations; later they follow the progress
+FIRST_GAP = 1.0  # nats per row of 100 counts in the first iterations; later they follow the progress
 STEPS = 60  # in one row of one iteration, at most
 ROUNDING = {4: 1e-7, 8: 1e-14}  # of an objective, per count, by bytes of a value
 REACHABLE = {4: 5e-6, 8: 1e-12}  # gap per count that rounding lets a fit prove
@@ -90,15 +90,15 @@ def solve(
     dtype: Any,
     tol: float,
     max_iter: int,
-    least: float = LEAST,
+    enough: float = 0.0,
     n_fixed: int = 0,
     target: Callable[[Floats, Floats], Floats] | None = None,
     cost: Callable[[Floats], float] | None = None,
 ) -> Fit:
     """Fit from spectra h (k, K) with rows of sum 1 and, if there are any, states of the blocks' rows.
 
-    `tol` refers to the objective, or to `least` nats per count if that is more. `target` and `cost` are the step and the price
-    of penalised spectra (K, k).
+    `tol` refers to the objective; `enough` is what may remain in nats, if that is more. `target` and `cost` are the step and
+    the price of penalised spectra (K, k).
     """
     k = len(h)
     noise = ROUNDING[np.dtype(dtype).itemsize] * census.counts
@@ -116,7 +116,7 @@ def solve(
             continue
         states, warm, objective, reached = new, 0, value, used
         remaining = walk.step(sums[3][:, :k]) + float(sums[1])
-        enough = max(tol * max(objective, least * census.counts), REACHABLE[np.dtype(dtype).itemsize] * census.counts)
-        converged = remaining <= enough
-        row_gap = float(np.clip(0.5 * walk.progress, 0.1 * enough, loosest * rows)) / rows
+        allowed = max(enough, tol * max(objective, LEAST * census.counts), REACHABLE[np.dtype(dtype).itemsize] * census.counts)
+        converged = remaining <= allowed
+        row_gap = float(np.clip(0.5 * walk.progress, 0.1 * allowed, loosest * rows)) / rows
     return Fit(reached.T, list(states or []), objective, remaining, n_iter, converged, walk.history)

@@ -27,6 +27,7 @@ COUNTS = 250  # of a superpixel: enough to tell spectra apart, and the smallest 
 STORED = 1_000_000  # values of the superpixels that are tried, or EACH for a channel if that is more
 SAMPLE = 2_000_000  # values of the rows on which the best start is refined, or 2 EACH, of matrices some times larger
 EACH = 100  # values for a channel: noise alone makes singular values of about one over its root
+SURE = 0.1  # nats per value of the spectra: chance in the superpixels makes half a nat
 LEVEL = 1e-2  # share of the mean that a start adds to every value, so that nothing starts at zero
 TRIAL, SECOND, REFINED = 6, 10, 200  # iterations on the superpixels: of every start, of the better two, of the best
 
@@ -67,17 +68,19 @@ def superpixels(blocks: AnyBlocks, census: Census, k: int, raster: Raster | None
     take = int(np.clip(room / max(stored, 1.0), 8 * k, n)) if n > 8 * k else n
     chosen = np.zeros(n, bool)
     chosen[rng.permutation(n)[:take]] = True
-    groups = [_numbered(g, chosen) for g in np.split(whole, np.cumsum(blocks.sizes)[:-1])]
+    tiles = [np.where(chosen[g], g, -1) for g in np.split(whole, np.cumsum(blocks.sizes)[:-1])]
+    names, groups = zip(*(_numbered(t) for t in tiles), strict=True)
     _, parts = blocks.visit(_summed, blocks.place(groups))
-    return csr_array(vstack(blocks.collect(parts), format="csr"))
+    merged, place = np.unique(np.concatenate(names), return_inverse=True)  # a tile may lie in two blocks
+    joined = csr_array((np.ones(len(place), np.float32), (place, np.arange(len(place)))), shape=(len(merged), len(place)))
+    return csr_array(joined @ vstack(blocks.collect(parts), format="csr"))
 
 
-def _numbered(groups: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Groups counted from 0, those not chosen −1."""
-    kept = chosen[groups]
-    numbers = np.full(len(groups), -1)
-    numbers[kept] = np.unique(groups[kept], return_inverse=True)[1]
-    return numbers
+def _numbered(tiles: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tiles that occur, those of −1 left out, and each row's place among them, −1 for none."""
+    kept, numbers = tiles >= 0, np.full(len(tiles), -1)
+    names, numbers[kept] = np.unique(tiles[kept], return_inverse=True)
+    return names, numbers
 
 
 def _summed(block: Block, groups: NDArray[np.int64]) -> tuple[tuple[()], csr_array]:
@@ -108,7 +111,8 @@ def find_start(
     sums = superpixels(blocks, census, k, raster, rng)
     small = Blocks.of(sums, dtype)
     counted = Census.of(small)
-    options: dict[str, Any] = {"dtype": dtype, "tol": tol, "least": 1.0, "n_fixed": n_fixed, "target": target}
+    enough = SURE * k * float(np.count_nonzero(census.columns))
+    options: dict[str, Any] = {"dtype": dtype, "tol": tol, "enough": enough, "n_fixed": n_fixed, "target": target}
     fits: list[tuple[str, Fit]] = []
     for name, spectra in _candidates(sums, counted, k - len(given), rng, n_starts if k > len(given) else 1):
         h = _level(np.vstack([given, spectra]), n_fixed)
@@ -120,16 +124,18 @@ def find_start(
             fits[i] = name, solve(small, counted, fit.states, fit.h, max_iter=iterations, **options)
     best = min((fit for _, fit in fits), key=lambda fit: fit.objective)
     trials = [(name, fit.objective, agreement(fit.h, best.h)) for name, fit in fits]
-    return Start(_on_a_sample(blocks, best.h, options), trials)
+    numbers = np.arange(blocks.shape[0]) if raster is None else raster.rows
+    return Start(_on_a_sample(blocks, best.h, numbers, options), trials)
 
 
-def _on_a_sample(blocks: AnyBlocks, h: Floats, options: dict[str, Any]) -> Floats:
-    """Spectra refined on every so many rows, if there are far more values than that takes."""
+def _on_a_sample(blocks: AnyBlocks, h: Floats, numbers: NDArray[np.int64], options: dict[str, Any]) -> Floats:
+    """Spectra refined on the rows of every so many `numbers`, if there are far more values than that takes."""
     (stored,), _ = blocks.visit(_size)
     step = int(stored // max(SAMPLE, 2 * EACH * blocks.shape[1]))
     if step < 3:
         return h
-    _, parts = blocks.visit(_every, None, step)
+    kept = [np.flatnonzero(n % step == step // 2) for n in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
+    _, parts = blocks.visit(_taken, blocks.place(kept))
     sample = Blocks.of_parts(blocks.collect(parts))
     level = (1 - 1e-6) * h + 1e-6 / h.shape[1]  # channels that the superpixels did not show
     level[: options["n_fixed"]] = h[: options["n_fixed"]]
@@ -140,8 +146,8 @@ def _size(block: Block, _: Any) -> tuple[tuple[int], None]:
     return (len(block.values),), None
 
 
-def _every(block: Block, _: Any, step: int) -> tuple[tuple[()], Block]:
-    return (), block.take(np.arange(step // 2, block.n_rows, step))
+def _taken(block: Block, rows: NDArray[np.int64]) -> tuple[tuple[()], Block]:
+    return (), block.take(rows)
 
 
 def _level(h: Floats, n_fixed: int) -> Floats:
