@@ -15,7 +15,7 @@ from scipy.special import kl_div
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ssbmaps import DataQualityWarning, SsbmapsError
-from ssbmaps.decomposition import PoissonNMF, nmf
+from ssbmaps.decomposition import PoissonNMF, nmf, pca
 from ssbmaps.decomposition._match import matched
 
 NY, NX, K = 14, 19, 40
@@ -210,6 +210,34 @@ class TestContainers:
         result = nmf(cube.chunk({"y": 5, "x": 7}), 3, tol=1e-7, max_iter=2000)
         assert float(result.objective) == pytest.approx(float(expected.objective), rel=1e-5)
         np.testing.assert_allclose(result.spectra, expected.spectra, atol=2e-3)
+
+    @pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    )
+    def test_on_a_cluster_the_same_call_gives_the_same(self):
+        from distributed import Client
+
+        chunked = counts_cube().chunk({"y": 5})
+        here = nmf(chunked, 3)
+        with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None):
+            there = nmf(chunked, 3)
+            values = pca(chunked, 3).explained_variance.values
+            errors = nmf(chunked, 3, n_boot=2)
+        assert float(there.objective) == pytest.approx(float(here.objective), rel=1e-6)
+        np.testing.assert_allclose(there.abundance, here.abundance, atol=0.05)
+        np.testing.assert_allclose(values, pca(chunked, 3).explained_variance, rtol=1e-10)
+        assert (errors.abundance_high >= errors.abundance_low).all()
+
+    def test_an_estimator_visits_a_dask_array_by_chunks(self):
+        import dask.array
+
+        values = planted()[2].reshape(-1, K)
+        lazy = dask.array.from_array(values, chunks=(50, 20))
+        np.testing.assert_allclose(PoissonNMF(3).fit_transform(lazy), PoissonNMF(3).fit_transform(values), rtol=1e-6)
+        with pytest.raises(SsbmapsError, match="X has 30 features; expected 40"):
+            PoissonNMF(3).fit(values).transform(lazy[:, :30])
+        with pytest.raises(SsbmapsError, match="Negative values"):
+            PoissonNMF(3).fit(lazy - 1)
 
     def test_same_seed_same_bits(self):
         first, second = (nmf(counts_cube(), 3, rng=7) for _ in range(2))

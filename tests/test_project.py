@@ -20,7 +20,15 @@ import ssbmaps
 ROOT = Path(__file__).parents[1]
 PAPER = [
     ROOT / name
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/contract.md", "docs/interphase.md", "docs/growth.md")
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/contract.md",
+        "docs/interphase.md",
+        "docs/growth.md",
+        "docs/decomposition.md",
+    )
 ]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -79,7 +87,7 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(lines) == 5
 
 
-@pytest.mark.parametrize(("name", "least"), [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3)])
+@pytest.mark.parametrize(("name", "least"), [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2)])
 def test_the_pages_examples_run(name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / name

@@ -9,9 +9,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ssbmaps._arrays import is_dask
 from ssbmaps._conventions import generator
 from ssbmaps._errors import Faults, SsbmapsError
 from ssbmaps.decomposition._census import Census
+from ssbmaps.decomposition._chunks import AnyBlocks, chunk_blocks
 from ssbmaps.decomposition._factorise import Wishes, best_rows, factorise
 from ssbmaps.decomposition._solve import STEPS, padded, visit_rows
 from ssbmaps.decomposition._start import Raster
@@ -206,10 +208,9 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             Abundances in counts.
         """
         check_is_fitted(self)
-        matrix = self._checked(X, reset=False)
-        dtype = _working(matrix)
+        matrix, dtype = self._checked(X, reset=False)
         weights = Weights(None, self._channel_weight, mask).checked(matrix.shape, "PoissonNMF.transform")
-        blocks = weighted_blocks(matrix, weights, dtype)
+        blocks = _blocks(matrix, weights, dtype)[0]
         weighted = weights.spectra(self.components_.astype(np.float64))
         found: NDArray[Any] = best_rows(blocks, weighted, self.loss, dtype).astype(dtype, copy=False)
         return found
@@ -252,10 +253,9 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """
         if not hasattr(self, "components_"):
             return self.fit(X)
-        matrix = self._checked(X, reset=False)
-        dtype, k = _working(matrix), len(self.components_)
+        (matrix, dtype), k = self._checked(X, reset=False), len(self.components_)
         weights = Weights(None, self._channel_weight, None).checked(matrix.shape, "PoissonNMF.partial_fit")
-        blocks, h = weighted_blocks(matrix, weights, dtype), weights.spectra(self.components_.astype(np.float64))
+        blocks, h = _blocks(matrix, weights, dtype)[0], weights.spectra(self.components_.astype(np.float64))
         sums, _ = blocks.visit(visit_rows, None, padded(h.T, dtype), k, 1e-3, STEPS, 2, True)
         batch = h * sums[3][:, :k].T
         self._counts = (self._counts if hasattr(self, "_counts") else self._totals[:, None] * h) + batch
@@ -265,14 +265,12 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return self
 
     def _fit(self, x: Any, initial: Any, fixed: Any, weights: Weights, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
-        matrix = self._checked(x, reset=True)
+        matrix, dtype = self._checked(x, reset=True)
         wishes = self._wishes()
         weights = weights.checked(matrix.shape, "PoissonNMF.fit")
         given, n_fixed = self._given(initial, fixed, weights, matrix.shape[1])
         raster = _raster(image_shape, matrix.shape[0], needed=wishes.on_maps)
-        dtype = _working(matrix)
-        blocks = weighted_blocks(matrix, weights, dtype)
-        census = Census.of(blocks)
+        blocks, census = _blocks(matrix, weights, dtype)
         if not census.counts:
             raise SsbmapsError("PoissonNMF: every value is 0, masked or of no weight; there is nothing to decompose.")
         rng = generator(_seed(self.random_state))[0]
@@ -300,14 +298,17 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _checked(self, x: Any, *, reset: bool) -> Any:
-        """The matrix, validated: 2-D, finite, 0 or more."""
-        matrix = validate_data(self, x, accept_sparse=("csr",), dtype="numeric", reset=reset)
-        values = matrix.data if hasattr(matrix, "indptr") else matrix
-        low = values.min(initial=0) if values.size else 0
-        if low < 0:
-            raise SsbmapsError(f"Negative values in data passed to PoissonNMF (lowest {low:g}); expected counts of 0 or more.")
-        return matrix
+    def _checked(self, x: Any, *, reset: bool) -> tuple[Any, Any]:
+        """The matrix, 2-D and of the right number of channels, and the dtype to work in; a dask array is not computed yet."""
+        if is_dask(x) and x.ndim == 2:
+            if reset:
+                self.n_features_in_ = int(x.shape[1])
+            elif x.shape[1] != self.n_features_in_:
+                raise SsbmapsError(f"PoissonNMF: X has {x.shape[1]} features; expected {self.n_features_in_}, as in the fit.")
+            matrix = x
+        else:
+            matrix = validate_data(self, x, accept_sparse=("csr",), dtype="numeric", reset=reset)
+        return matrix, np.dtype(np.float64) if matrix.dtype == np.float64 else np.dtype(np.float32)
 
     def _wishes(self) -> Wishes:
         wishes = Wishes(**{k: v for k, v in self.get_params(deep=False).items() if k != "random_state"})
@@ -333,9 +334,18 @@ class PoissonNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return spectra / np.maximum(spectra.sum(axis=1, keepdims=True), 1e-300), 0 if fixed is None else len(rows[0])
 
 
-def _working(matrix: Any) -> Any:
-    """float64 for float64, else float32."""
-    return np.dtype(np.float64) if matrix.dtype == np.float64 else np.dtype(np.float32)
+def _blocks(matrix: Any, weights: Weights, dtype: Any) -> tuple[AnyBlocks, Census]:
+    """Blocks of the matrix, checked: finite, 0 or more."""
+    if is_dask(matrix):
+        blocks: AnyBlocks = chunk_blocks(matrix, np.ones(matrix.shape[0], bool), dtype, weights=weights)[0]
+    else:
+        blocks = weighted_blocks(matrix, weights, dtype)
+    census = Census.of(blocks)
+    with Faults("PoissonNMF") as faults:
+        faults.expect(census.finite, "NaN or infinite values in X; expected finite numbers (0 is a measured zero).")
+        low = census.lowest
+        faults.expect(low >= 0, f"Negative values in data passed to PoissonNMF (lowest {low:g}); expected counts of 0 or more.")
+    return blocks, census
 
 
 def _seed(random_state: Any) -> Any:
