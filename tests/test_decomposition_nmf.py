@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,31 +20,9 @@ from ssbmaps import DataQualityWarning, SsbmapsError
 from ssbmaps.decomposition import PoissonNMF, nmf, pca
 from ssbmaps.decomposition._match import matched
 
-NY, NX, K = 14, 19, 40
-
-
-def planted(counts=200.0, seed=0):
-    """Three phases with own spectra in blocks of a 14 × 19 map, 40 channels: abundance (3, y, x), spectra (3, K), counts."""
-    rng = np.random.default_rng(seed)
-    spectra = rng.gamma(0.25, 1, (3, K))
-    spectra /= spectra.sum(axis=1, keepdims=True)
-    place = np.zeros((3, NY, NX))
-    place[0, :, :8], place[1, :7, 8:], place[2, 7:, 8:] = 1, 0.6, 0.3
-    place[:, 5:9, 6:10] = 0.2
-    return counts * place, spectra, rng.poisson(np.einsum("cyx,ck->yxk", counts * place, spectra))
-
-
-def cube_of(values, **attrs):
-    coords = {
-        "y": np.arange(values.shape[0]) + 0.5,
-        "x": np.arange(values.shape[1]) + 0.5,
-        "mz": 20.0 + np.arange(values.shape[2]),
-    }
-    return xr.DataArray(values, coords, ("y", "x", "mz"), attrs={"units": "counts", **attrs})
-
-
-def counts_cube(seed=0):
-    return cube_of(planted(seed=seed)[2].astype("uint32"))
+planted_counts = runpy.run_path(str(Path(__file__).with_name("planted_counts.py")), run_name="planted_counts")
+NY, NX, K = (planted_counts[n] for n in ("NY", "NX", "K"))
+planted, cube_of, counts_cube = (planted_counts[n] for n in ("planted", "cube_of", "counts_cube"))
 
 
 def overlapping(shape=(60, 72), channels=200, counts=100.0, seed=0):

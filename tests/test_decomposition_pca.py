@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sparse
@@ -19,27 +22,9 @@ from ssbmaps.decomposition._blocks import Blocks
 from ssbmaps.decomposition._poisson_pca import PoissonPCA
 from ssbmaps.decomposition._rotate import neighbours, varimax
 
-NY, NX, K = 14, 19, 40
-
-
-def _planted(counts=200.0, seed=0):
-    """Counts (14, 19, 40) of three phases with own spectra in blocks of the map."""
-    rng = np.random.default_rng(seed)
-    spectra = rng.gamma(0.25, 1, (3, K))
-    spectra /= spectra.sum(axis=1, keepdims=True)
-    place = np.zeros((3, NY, NX))
-    place[0, :, :8], place[1, :7, 8:], place[2, 7:, 8:] = 1, 0.6, 0.3
-    place[:, 5:9, 6:10] = 0.2
-    return rng.poisson(np.einsum("cyx,ck->yxk", place * counts, spectra))
-
-
-def _cube(values):
-    coords = {"y": np.arange(values.shape[0]) + 0.5, "x": np.arange(values.shape[1]) + 0.5, "mz": 20.0 + np.arange(K)}
-    return xr.DataArray(values, coords, ("y", "x", "mz"), attrs={"units": "counts"})
-
-
-def _counts(seed=0):
-    return _cube(_planted(seed=seed).astype("uint32"))
+planted_counts = runpy.run_path(str(Path(__file__).with_name("planted_counts.py")), run_name="planted_counts")
+NY, NX, K = (planted_counts[n] for n in ("NY", "NX", "K"))
+planted, cube_of, counts_cube = (planted_counts[n] for n in ("planted", "cube_of", "counts_cube"))
 
 
 def _mixture(rows, columns, rank=4, seed=1, dose=30.0):
@@ -278,7 +263,7 @@ class TestNoise:
         assert model.noise_variance_ == pytest.approx(edge, rel=0.03)
 
     def test_planted_components_lie_above_and_the_others_at_the_level(self):
-        model = PoissonPCA(8).fit(_planted(counts=200).reshape(-1, K))
+        model = PoissonPCA(8).fit(planted(counts=200)[2].reshape(-1, K))
         assert model.explained_variance_[2] > 3 * model.noise_variance_
         assert model.explained_variance_[3:] == pytest.approx(model.noise_variance_, rel=0.5)
         assert model.explained_variance_[3] < 1.1 * model.noise_variance_
@@ -297,7 +282,7 @@ class TestRotation:
     @pytest.mark.parametrize("rotation", ["varimax", "promax", "ica", "maf", "mnf"])
     @pytest.mark.parametrize("scaling", ["poisson", None])
     def test_the_model_stays(self, rotation, scaling):
-        values = _planted().reshape(-1, K)
+        values = planted()[2].reshape(-1, K)
         plain = PoissonPCA(3, scaling=scaling)
         expected = plain.fit_transform(values) @ plain.components_
         model = PoissonPCA(3, scaling=scaling, rotation=rotation)
@@ -315,7 +300,7 @@ class TestRotation:
             assert (np.diff(model.explained_variance_) <= 0).all()
 
     def test_varimax_shares_the_variance_and_finds_simple_spectra(self):
-        values = _planted(counts=2000).reshape(-1, K)
+        values = planted(counts=2000)[2].reshape(-1, K)
         plain, turned = PoissonPCA(3).fit(values), PoissonPCA(3, rotation="varimax").fit(values)
         assert turned.explained_variance_.sum() == pytest.approx(plain.explained_variance_.sum(), rel=1e-12)
         np.testing.assert_allclose(turned.singular_values_, plain.singular_values_, rtol=1e-12)
@@ -375,7 +360,7 @@ class TestRotation:
         assert len(neighbours((2, 2, 3), np.arange(12))[0]) == 2 * 7  # scans are not neighbours of each other
 
     def test_what_a_rotation_needs(self):
-        values = _planted().reshape(-1, K)
+        values = planted()[2].reshape(-1, K)
         with pytest.raises(SsbmapsError, match=r"rotation 'maf' needs image_shape=\(…, y, x\), got None"):
             PoissonPCA(3, rotation="maf").fit(values)
         with pytest.raises(SsbmapsError, match=r"image_shape=\(3, 5\) has 15 pixels, X has 266 rows"):
@@ -395,7 +380,7 @@ class TestPCA:
     """The function on xarray data."""
 
     def test_first_poisson_triplet_is_known(self):
-        cube = _counts()
+        cube = counts_cube()
         result = pca(cube, 3)
         rows, columns = cube.sum("mz").values, cube.sum(("y", "x")).values
         assert float(result.explained_variance[0]) == pytest.approx(1, abs=1e-12)
@@ -403,14 +388,14 @@ class TestPCA:
         np.testing.assert_allclose(result.loadings[0], columns / np.sqrt(cube.values.sum()), rtol=1e-11, atol=1e-13)
 
     def test_largest_loading_is_positive_and_variance_descends(self):
-        result = pca(_counts(), 5)
+        result = pca(counts_cube(), 5)
         largest = np.abs(result.loadings.values).argmax(axis=1)
         assert (result.loadings.values[np.arange(5), largest] > 0).all()
         assert (np.diff(result.explained_variance) < 0).all()
         assert float(result.explained_variance_ratio.sum()) < 1
 
     def test_containers_agree(self):
-        cube = _counts()
+        cube = counts_cube()
         as_sparse = cube.copy(data=sparse.COO.from_numpy(cube.values))
         expected = pca(cube, 3)
         others = [as_sparse, cube.chunk({"y": 5, "x": 7, "mz": 11}), as_sparse.chunk({"y": 4}), cube.transpose("mz", "x", "y")]
@@ -418,7 +403,7 @@ class TestPCA:
             xr.testing.assert_allclose(pca(other, 3), expected, rtol=1e-10, atol=1e-10)
 
     def test_planted_rank_is_seen(self):
-        result = pca(_cube(_planted(counts=20_000)), 6)
+        result = pca(cube_of(planted(counts=20_000)[2]), 6)
         assert int((result.explained_variance > result.noise_variance * 1.1).sum()) == 3
         assert result.explained_variance[2] > 20 * result.explained_variance[3]
 
@@ -426,7 +411,7 @@ class TestPCA:
     def test_rotations_keep_the_model_and_the_unmeasured(self, rotation):
         measured = np.ones((NY, NX), bool)
         measured[3:5, 4:9] = False
-        cube = _counts().assign_coords(measured=(("y", "x"), measured))
+        cube = counts_cube().assign_coords(measured=(("y", "x"), measured))
         plain, turned = pca(cube, 3), pca(cube, 3, rotation=rotation)
         assert np.isnan(turned.scores.values[:, ~measured]).all()
         model, expected = ((r.scores * r.loadings).sum("component") for r in (turned, plain))
@@ -435,12 +420,12 @@ class TestPCA:
         assert float(turned.noise_variance) == float(plain.noise_variance)
 
     def test_maf_needs_an_image(self):
-        points = _counts().stack(point=("y", "x")).reset_index("point", drop=True)
+        points = counts_cube().stack(point=("y", "x")).reset_index("point", drop=True)
         with pytest.raises(SsbmapsError, match="rotation 'maf' needs maps along y and x"):
             pca(points, 3, rotation="maf")
 
     def test_negative_values_only_without_scaling(self):
-        cube = _counts().astype(float) - 1
+        cube = counts_cube().astype(float) - 1
         assert pca(cube, 2, scaling=None).sizes["component"] == 2
         with pytest.raises(SsbmapsError, match=r"negative values \(lowest -1\)"):
             pca(cube, 2)
