@@ -33,9 +33,9 @@ class Wishes:
 
     n_components: int
     loss: str = "kullback-leibler"
-    n_starts: int = 3
-    tol: float = 1e-4
-    max_iter: int = 300
+    n_starts: int = 6
+    tol: float = 1e-5
+    max_iter: int = 1000
     smoothness: float = 0.0
     laplacian: float = 0.0
     total_variation: float = 0.0

@@ -71,9 +71,15 @@ class PixelBlocks(Pixels):
 
 
 def pixel_blocks(
-    cube: xr.DataArray, *, subject: str, negative: bool = False, weights: Weights | None = None, memory: int = MEMORY
+    cube: xr.DataArray,
+    *,
+    subject: str,
+    negative: bool = False,
+    weights: Weights | None = None,
+    precise: bool = False,
+    memory: int = MEMORY,
 ) -> PixelBlocks:
-    """Check `cube` and gather its measured spectra as compact blocks, of 64-bit values if its own are, else of 32-bit ones.
+    """Check `cube` and gather its measured spectra as compact blocks, in 64 bits if its own are or `precise`, else in 32.
 
     Chunks of a dask array are visited one by one, or where a dask.distributed cluster holds them. `weights` are those of all
     pixels, in C order, and of the channels.
@@ -84,7 +90,7 @@ def pixel_blocks(
         used = used & (weights.rows > 0)
         if not used.any():
             raise SsbmapsError(f"{subject}: no pixel is measured, unmasked and of a weight above 0.")
-    dtype = np.float64 if ordered.dtype == np.float64 else np.float32
+    dtype = np.float64 if precise or ordered.dtype == np.float64 else np.float32
     rows = np.flatnonzero(used)
     if is_dask(ordered.data):
         blocks: AnyBlocks

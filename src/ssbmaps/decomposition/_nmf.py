@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ssbmaps.decomposition._weights import Weights
 
 SUBJECT = "decomposition.nmf"
+SETTLED = 1e-6  # tolerance of fits whose scatter is taken: slow directions scatter most
 
 
 def nmf(
@@ -36,11 +37,11 @@ def nmf(
     smoothness: float = 0.0,
     laplacian: float = 0.0,
     total_variation: float = 0.0,
-    n_starts: int = 3,
+    n_starts: int = 6,
     n_boot: int = 0,
     rng: int | np.random.Generator | None = None,
-    max_iter: int = 300,
-    tol: float = 1e-4,
+    max_iter: int = 1000,
+    tol: float = 1e-5,
 ) -> xr.Dataset:
     """Non-negative matrix factorisation of a count cube: spectra and their abundance in each pixel, with errors.
 
@@ -71,7 +72,8 @@ def nmf(
     n_starts : int, optional
         Starts that are tried on superpixels: from singular vectors, from pure pixels, and from pure pixels among random draws.
     n_boot : int, optional
-        Number of refits to counts drawn from the model, for errors that hold what the other factor's errors add.
+        Number of refits to counts drawn from the model, for errors that hold what the other factor's errors add; all fits are
+        then made in 64 bits, to a `tol` of 1e-6 or less.
     rng : int, numpy.random.Generator or None, optional
         Seed of the starts and of the bootstrap; None means 0.
     max_iter : int, optional
@@ -87,10 +89,10 @@ def nmf(
         of their total. Unmeasured pixels are NaN in ``abundance``, all-zero pixels 0; all-zero channels are 0 in ``spectra``.
         For "kullback-leibler": ``abundance_sd`` and ``spectra_sd`` from the Fisher information, each given the other factor (at
         an abundance of 0 the width of the likelihood); with `n_boot` from the refits instead, with 95 % intervals ``_low`` and
-        ``_high``. ``objective`` is the reached Kullback-Leibler divergence in nats (half the deviance), or half the sum of
-        squared residuals, weights and penalties included; ``remaining`` what can still be gained; ``n_iter`` the number of
-        iterations. Along ``start``: its name, ``start_objective`` on superpixels, and ``start_agreement``, the lowest cosine
-        of its spectra with the best start's.
+        ``_high``, less the refits' bias, which is counted as an error, too. ``objective`` is the reached Kullback-Leibler
+        divergence in nats (half the deviance), or half the sum of squared residuals, weights and penalties included;
+        ``remaining`` what can still be gained; ``n_iter`` the number of iterations. Along ``start``: its name,
+        ``start_objective`` on superpixels, and ``start_agreement``, the lowest cosine of its spectra with the best start's.
 
     Raises
     ------
@@ -133,7 +135,8 @@ def nmf(
     ordered, channel, _ = ordered_cube(cube, SUBJECT)
     asked = given_weights(ordered, channel, mask, weights, subject=SUBJECT)
     given, n_fixed = given_spectra(ordered, channel, initial, fixed, subject=SUBJECT)
-    pixels = pixel_blocks(cube, subject=SUBJECT, weights=asked)
+    precise = n_boot > 0 or cube.dtype == np.float64
+    pixels = pixel_blocks(cube, subject=SUBJECT, weights=asked, precise=precise)
     filled = int(np.count_nonzero(pixels.census.columns))
     k = check_number(n_components, pixels.census.filled_rows, filled, subject=SUBJECT)
     if given is not None and len(given) > k:
@@ -142,7 +145,10 @@ def nmf(
     on_map = tuple(pixels.pixel_dims[-2:]) == RASTER_DIMS
     if wishes.on_maps and not on_map:
         raise SsbmapsError(f"{SUBJECT}: penalties on maps need y and x, got dims {tuple(cube.dims)}.")
-    wishes, dtype = replace(wishes, n_components=k), np.float64 if cube.dtype == np.float64 else np.float32
+    wishes, dtype = (
+        replace(wishes, n_components=k, tol=min(tol, SETTLED) if n_boot else tol),
+        np.float64 if precise else np.float32,
+    )
     known = None if given is None else asked.spectra(given) / asked.spectra(given).sum(axis=1, keepdims=True)
     raster = Raster(pixels.shape, pixels.rows) if on_map else None
     factors = factorise(

@@ -61,11 +61,15 @@ def errors_of(fitted: Fitted, n_boot: int, rng: np.random.Generator, dtype: Any)
 
 
 def _interval(value: NDArray[Any], sd: NDArray[Any], moments: Moments, n: int) -> Errors:
-    """Student's interval about the value less the refits' bias; never narrower than the error given the other factor."""
+    """Student's interval about the value less the refits' bias; never narrower than the error given the other factor.
+
+    The bias of refits stands for the fit's own only roughly, and where components overlap it is the smaller: its square is added
+    to the variance.
+    """
     from scipy.stats import t
 
     wide = np.maximum(moments.sd, sd)
-    half, centre = float(t.ppf(0.975, n - 1)) * wide, value - moments.bias
+    half, centre = float(t.ppf(0.975, n - 1)) * np.sqrt(wide**2 + moments.bias**2), value - moments.bias
     return {"sd": wide, "low": np.maximum(centre - half, 0), "high": np.maximum(centre + half, 0)}
 
 
