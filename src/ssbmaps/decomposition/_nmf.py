@@ -89,7 +89,8 @@ def nmf(
         of their total. Unmeasured pixels are NaN in ``abundance``, all-zero pixels 0; all-zero channels are 0 in ``spectra``.
         For "kullback-leibler": ``abundance_sd`` and ``spectra_sd`` from the Fisher information, each given the other factor (at
         an abundance of 0 the width of the likelihood); with `n_boot` from the refits instead, with 95 % intervals ``_low`` and
-        ``_high``, less the refits' bias, which is counted as an error, too. ``objective`` is the reached Kullback-Leibler
+        ``_high``, less the refits' bias, which is counted as an error, too: the first third of them tells how the fit distorts,
+        the others are drawn from the spectra before that. ``objective`` is the reached Kullback-Leibler
         divergence in nats (half the deviance), or half the sum of squared residuals, weights and penalties included;
         ``remaining`` what can still be gained; ``n_iter`` the number of iterations. Along ``start``: its name,
         ``start_objective`` on superpixels, and ``start_agreement``, the lowest cosine of its spectra with the best start's.

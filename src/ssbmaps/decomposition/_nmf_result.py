@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps.decomposition._bootstrap import bootstrap
+from ssbmaps.decomposition._bootstrap import Refit, bootstrap
 from ssbmaps.decomposition._fisher import fisher_errors
 from ssbmaps.decomposition._penalty import Smoothness
 
@@ -50,10 +50,8 @@ def errors_of(fitted: Fitted, n_boot: int, rng: np.random.Generator, dtype: Any)
     if not n_boot:
         return {"sd": sds[0]}, {"sd": sds[1]}
     smooth = Smoothness(wishes.smoothness, fitted.pixels.census.counts).target if wishes.smoothness else None
-    moments = bootstrap(
-        fitted.pixels.blocks, factors.w, factors.h, n_boot, rng=rng, dtype=dtype, tol=wishes.tol, max_iter=wishes.max_iter,
-        n_fixed=fitted.n_fixed, target=smooth,
-    )  # fmt: skip
+    how = Refit(dtype, wishes.tol, wishes.max_iter, fitted.n_fixed, smooth)
+    moments = bootstrap(fitted.pixels.blocks, factors.w, factors.h, n_boot, rng=rng, how=how)
     abundance, spectra = (
         _interval(value, sd, moment, n_boot) for value, sd, moment in zip((factors.w, factors.h), sds, moments, strict=True)
     )
@@ -69,7 +67,7 @@ def _interval(value: NDArray[Any], sd: NDArray[Any], moments: Moments, n: int) -
     from scipy.stats import t
 
     wide = np.maximum(moments.sd, sd)
-    half, centre = float(t.ppf(0.975, n - 1)) * np.sqrt(wide**2 + moments.bias**2), value - moments.bias
+    half, centre = float(t.ppf(0.975, max(1, n - n // 3 - 1))) * np.sqrt(wide**2 + moments.bias**2), value - moments.bias
     return {"sd": wide, "low": np.maximum(centre - half, 0), "high": np.maximum(centre + half, 0)}
 
 
