@@ -389,6 +389,9 @@ class TestOptions:
         assert nmf(counts_cube().astype("float32"), 2).sizes["component"] == 2
         with pytest.raises(SsbmapsError, match=r"negative values \(lowest -1\)"):
             nmf(counts_cube().astype(int) - 1, 2)
+        many = cube_of(overlapping()[2].astype(int) - 1)  # in several parts: the lowest of them, not their sum
+        with pytest.raises(SsbmapsError, match=r"negative values \(lowest -1\)"):
+            nmf(many, 2)
 
     def test_faults_are_told_together(self):
         with pytest.raises(SsbmapsError, match=r"(?s)3 faults.*loss='itakura'.*max_iter=0.*tol=-1"):

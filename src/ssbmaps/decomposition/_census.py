@@ -20,7 +20,7 @@ MANY = 1 << 16  # whole numbers below it are looked up
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Sums of the columns and of all values; Σ v ln v − v; squares; lowest value; and what the values are."""
+    """Sums of the columns and of all values; Σ v ln v − v; squares; lowest value; what the values are, and how many."""
 
     columns: Floats
     counts: float
@@ -30,17 +30,17 @@ class Census:
     finite: bool
     whole: bool
     filled_rows: int
+    stored: int
 
     @classmethod
     def of(cls, blocks: AnyBlocks) -> Census:
         """Visit all blocks once."""
-        (columns, constant, squares, low, infinite, broken, filled), _ = blocks.visit(_count)
-        return cls(
-            columns, float(columns.sum()), float(constant), float(squares), float(low), not infinite, not broken, int(filled)
-        )
+        (columns, constant, squares, infinite, broken, filled, stored), lows = blocks.visit(_count)
+        counts, low = float(columns.sum()), float(min(blocks.collect(lows)))
+        return cls(columns, counts, float(constant), float(squares), low, not infinite, not broken, int(filled), int(stored))
 
 
-def _count(block: Block, _: Any) -> tuple[tuple[Any, ...], None]:
+def _count(block: Block, _: Any) -> tuple[tuple[Any, ...], float]:
     from ssbmaps.decomposition._kernels import tally
 
     columns, values = np.zeros(block.n_columns), block.values
@@ -49,7 +49,7 @@ def _count(block: Block, _: Any) -> tuple[tuple[Any, ...], None]:
     counts = finite and low >= 0
     constant = _v_log_v(values, whole and high < MANY) - float(columns.sum()) if counts else np.nan
     filled = int(np.count_nonzero(np.diff(block.starts)))
-    return (columns, constant, squares, min(low, 0.0), int(not finite), int(not whole), filled), None
+    return (columns, constant, squares, int(not finite), int(not whole), filled, len(values)), min(low, 0.0)
 
 
 def _v_log_v(values: NDArray[Any], few: bool) -> float:

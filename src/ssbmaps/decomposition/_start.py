@@ -125,13 +125,12 @@ def find_start(
     best = min((fit for _, fit in fits), key=lambda fit: fit.objective)
     trials = [(name, fit.objective, agreement(fit.h, best.h)) for name, fit in fits]
     numbers = np.arange(blocks.shape[0]) if raster is None else raster.rows
-    return Start(_on_a_sample(blocks, best.h, numbers, options), trials)
+    return Start(_on_a_sample(blocks, census.stored, best.h, numbers, options), trials)
 
 
-def _on_a_sample(blocks: AnyBlocks, h: Floats, numbers: NDArray[np.int64], options: dict[str, Any]) -> Floats:
+def _on_a_sample(blocks: AnyBlocks, stored: int, h: Floats, numbers: NDArray[np.int64], options: dict[str, Any]) -> Floats:
     """Spectra refined on the rows of every so many `numbers`, if there are far more values than that takes."""
-    (stored,), _ = blocks.visit(_size)
-    step = int(stored // max(SAMPLE, 2 * EACH * blocks.shape[1]))
+    step = stored // max(SAMPLE, 2 * EACH * blocks.shape[1])
     if step < 3:
         return h
     kept = [np.flatnonzero(n % step == step // 2) for n in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
@@ -140,10 +139,6 @@ def _on_a_sample(blocks: AnyBlocks, h: Floats, numbers: NDArray[np.int64], optio
     level = (1 - 1e-6) * h + 1e-6 / h.shape[1]  # channels that the superpixels did not show
     level[: options["n_fixed"]] = h[: options["n_fixed"]]
     return solve(sample, Census.of(sample), None, level, max_iter=REFINED, **options).h
-
-
-def _size(block: Block, _: Any) -> tuple[tuple[int], None]:
-    return (len(block.values),), None
 
 
 def _taken(block: Block, rows: NDArray[np.int64]) -> tuple[tuple[()], Block]:
