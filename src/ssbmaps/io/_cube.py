@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps import _provenance
 from ssbmaps._conventions import check_contract, raster_coords, spectral_coord
 from ssbmaps._errors import SsbmapsError
+from ssbmaps.io._describe import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,18 +136,16 @@ def cube(found: Found, *, arguments: Mapping[str, Any], extra_coords: Mapping[st
     coords |= extra_coords or {}
     result = xr.DataArray(found.data, dims=dims, coords=coords)
     result.name = None  # xarray takes over the name of a dask array, which is different each time
-    told = {k: v for k, v in arguments.items() if v is not None and v is not False}
-    name = "ion counts" if found.units == "counts" else "ion intensity"
-    _provenance.finish(result, function="io.read", arguments={"path": found.path, **told}, units=found.units, long_name=name)
-    result.attrs |= {
-        "technique": found.technique,
-        **({"polarity": found.polarity} if found.polarity else {}),
-        "source": found.path.name,
-        "source_sha256": _provenance.file_sha256(found.path),
-        "pixel_size_source": found.pixel.source,
-        **({"tilt": found.pixel.tilt} if found.pixel.tilt is not None else {}),
-        **found.attrs,
-        "original_metadata": json.dumps(found.metadata, ensure_ascii=False),
-    }
+    describe(
+        result,
+        found.path,
+        arguments=arguments,
+        units=found.units,
+        long_name="ion counts" if found.units == "counts" else "ion intensity",
+        technique=found.technique,
+        pixel=found.pixel,
+        metadata=found.metadata,
+        attrs={**({"polarity": found.polarity} if found.polarity else {}), **found.attrs},
+    )
     check_contract(result, subject=found.path.name)
     return result

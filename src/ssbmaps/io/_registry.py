@@ -18,7 +18,30 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # One module for each format, in the order in which they are asked. A new instrument is a new module and a line here.
-_MODULES = ("imzml", "simsh5")
+_MODULES = tuple(
+    name
+    for name in (
+        "imzml",
+        "simsh5",
+        "vamas",
+        "multipak_text",
+        "jeol_text",
+        "line_images",
+        "wdf",
+        "labspec_xml",
+        "trivista",
+        "spc",
+        "renishaw_text",
+        "labspec_text",
+        "witec_text",
+        "witec_mat",
+        "spectra_csv",
+        "tiff",
+        "hyperspy",
+        "rosettasciio",
+    )
+    if (Path(__file__).with_name(f"{name}.py")).exists()  # until all of them stand
+)
 _COMMON = ("path", "dataset", "pixel_size", "tilt", "chunks", "skip_bad")
 
 
@@ -64,7 +87,7 @@ def read(
     path : str or path-like
         The file. Of an imzML pair, the .imzML.
     reader : str, optional
-        Module that reads it, ``"imzml"`` or ``"simsh5"``. Default: the one that recognises the content.
+        Module that reads it, e.g. ``"imzml"`` or ``"wdf"``. Default: the one that recognises the content.
     dataset : str, optional
         Which data set of a file that holds several; `info` lists them.
     pixel_size : float or (float, float), optional
@@ -224,10 +247,18 @@ def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
             return file
         raise FormatError(f"{file.name}: is a store; read it with ssbmaps.io.load.")
     if file.is_dir():
+        if _readers(file):
+            return file
         raise FormatError(f"{file.name}: is a folder; give the file inside, for imzML the .imzML.")
     if file.stat().st_size == 0:
         raise FormatError(f"{file.name}: is empty (0 bytes); copy or export it again.")
     return file
+
+
+def _readers(file: Path) -> list[Reader]:
+    """The modules that may read `file`: those that take folders if it is one, else the others."""
+    modules = (_module(name) for name in _MODULES)
+    return [m for m in modules if file.is_dir() == getattr(m, "READS_FOLDERS", False)]
 
 
 def _choose(file: Path, reader: str | None) -> Reader:
@@ -235,7 +266,7 @@ def _choose(file: Path, reader: str | None) -> Reader:
         if reader not in _MODULES:
             raise SsbmapsError(f"reader is {reader!r}; expected {', '.join(map(repr, _MODULES))} or None.")
         return _module(reader)
-    found = next((module for name in _MODULES if (module := _module(name)).sniff(file)), None)
+    found = next((module for module in _readers(file) if module.sniff(file)), None)
     if found is None:
         raise FormatError(_unknown(file))
     return found

@@ -1,0 +1,129 @@
+"""Text files of instruments: decoded whichever way they were saved, and blocks of numbers read fast and checked."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssbmaps._errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_GZIP = b"\x1f\x8b"
+_MOST = 100  # gzip packs numbers as text about 3 to 10 times; what unpacks to more is no export
+_PIECE = 1 << 20
+
+
+def head(path: Path, size: int = 4096) -> bytes:
+    """The first bytes, unpacked if the file is gzip; for `sniff`, so it never raises."""
+    with path.open("rb") as handle:
+        raw = handle.read(size)
+    if not raw.startswith(_GZIP):
+        return raw
+    try:
+        return zlib.decompressobj(31).decompress(raw, size)
+    except zlib.error:
+        return b""
+
+
+def head_text(path: Path, size: int = 4096) -> str:
+    """The same as text; what is cut off in the middle is left out."""
+    raw = head(path, size)
+    return raw.decode(_encoding(raw), "replace")
+
+
+def read_text(path: Path) -> str:
+    """The whole file as text: UTF-8 (with or without mark), UTF-16 with mark, else Latin-1; gzip is unpacked."""
+    raw = path.read_bytes()
+    if raw.startswith(_GZIP):
+        raw = _unpack(raw, path.name)
+    encoding = _encoding(raw)
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        if encoding.startswith("utf-16"):
+            raise FormatError(f"{path.name}: begins as UTF-16 and is not; it is cut short or damaged.") from None
+        return raw.decode("latin-1")
+
+
+def _encoding(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+
+
+def _unpack(raw: bytes, name: str) -> bytes:
+    unpacker, most = zlib.decompressobj(31), _MOST * len(raw)
+    try:
+        data = unpacker.decompress(raw, most)
+    except zlib.error as error:
+        raise FormatError(f"{name}: gzip cannot unpack it ({error}); it is damaged, copy it again.") from None
+    if unpacker.unconsumed_tail:
+        raise FormatError(f"{name}: unpacks to more than {_MOST} times its size; that is no measurement. It is not unpacked.")
+    if not unpacker.eof:
+        raise FormatError(f"{name}: the gzip file is cut short; copy it again.")
+    return data
+
+
+def numbers(
+    lines: Sequence[str], *, columns: int, subject: str, first_line: int, separator: str | None = "\t", decimal: str = "."
+) -> NDArray[np.float64]:
+    """(lines, columns) numbers; FormatError with the line (from `first_line`, as an editor counts) that does not hold them.
+
+    `separator` None is any white space. A field that is empty is an error: missing is not zero.
+    """
+    if not lines:
+        return np.empty((0, columns))
+    quick = None
+    if separator is None or all(line.count(separator) == columns - 1 for line in lines):
+        quick = _quick("\n".join(lines), separator, decimal)
+    if quick is not None and len(quick) == len(lines) * columns:
+        return quick.reshape(len(lines), columns)
+    rows = [
+        _row(line, columns, f"{subject}: line {first_line + i}", separator, decimal) for i, line in enumerate(lines)
+    ]  # the slow road finds the fault
+    return np.array(rows, np.float64)
+
+
+def _quick(text: str, separator: str | None, decimal: str) -> NDArray[np.float64] | None:
+    """All numbers of `text`, or None if something in it is none."""
+    if separator is not None and not separator.isspace():
+        text = text.replace(separator, " ")
+    if decimal != ".":
+        text = text.replace(decimal, ".")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            read: Any = np.fromstring
+            values: NDArray[np.float64] = read(text, np.float64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    return values
+
+
+def _row(line: str, columns: int, where: str, separator: str | None, decimal: str) -> list[float]:
+    fields = line.split(separator)
+    if len(fields) != columns:
+        raise FormatError(f"{where} has {len(fields)} fields, expected {columns}. The file is cut short or damaged.")
+    try:
+        return [float(f.strip().replace(decimal, ".")) for f in fields]
+    except ValueError:
+        bad = next(f for f in fields if not _is_number(f.strip().replace(decimal, ".")))
+        raise FormatError(f"{where} holds {bad.strip()[:40]!r} where a number is expected.") from None
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""Streams an XML file to handlers, piece by piece; document types and entities are refused, and so is what is no XML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+from xml.parsers import expat
+
+from ssbmaps._errors import FormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PIECE = 1 << 16
+
+
+class Target(Protocol):
+    """What hears of the elements; names come without namespace prefix."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    def data(self, text: str) -> None:
+        """Text between tags, perhaps in several pieces."""
+
+
+def walk(path: Path, target: Target, *, subject: str) -> None:
+    """Feed `path` to `target`; FormatError with the line where it is no XML. Bytes that are no UTF-8 are read as Latin-1."""
+    with path.open("rb") as handle:
+        declared = b"encoding" in handle.read(200).partition(b"?>")[0]
+        handle.seek(0)
+        parser = expat.ParserCreate(None if declared else _encoding(handle))
+        handle.seek(0)
+        parser.buffer_text = True
+        parser.StartElementHandler = lambda name, attributes: target.start(_bare(name), attributes)
+        parser.EndElementHandler = lambda name: target.end(_bare(name))
+        parser.CharacterDataHandler = target.data
+
+        def refuse(*_: object) -> None:
+            raise FormatError(
+                f"{subject}: declares a document type or an entity; instrument files have none, and entities are how a small "
+                "file becomes a large one. Remove the <!DOCTYPE …>."
+            )
+
+        parser.StartDoctypeDeclHandler = refuse
+        parser.EntityDeclHandler = refuse
+        try:
+            while piece := handle.read(_PIECE):
+                parser.Parse(piece, False)
+            parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise FormatError(
+                f"{subject}: is not complete XML: {expat.ErrorString(error.code)} in line {error.lineno}, column "
+                f"{error.offset + 1}. The file may be cut short; export or copy it again."
+            ) from None
+        except LookupError as error:
+            raise FormatError(f"{subject}: its text encoding cannot be read ({error}); save it as UTF-8.") from None
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(":")[2] if ":" in name else name
+
+
+def _encoding(handle: Any) -> str | None:
+    """None if the file is UTF-8 or begins with a byte-order mark, else Latin-1."""
+    import codecs
+
+    if handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return None
+    handle.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := handle.read(_PIECE):
+            decoder.decode(piece)
+    except UnicodeDecodeError:
+        return "iso-8859-1"
+    return None
