@@ -74,7 +74,9 @@ def array(found: Found, *, arguments: Mapping[str, Any], chunks: Any = None) -> 
         if dim in result.dims and result.sizes[dim] > 1 and result[dim].values[0] > result[dim].values[-1]:
             result = result.isel({dim: slice(None, None, -1)})
     if chunks is not None:
-        sizes_of = block_sizes(chunks, (*map(str, result.dims), ""), (*result.shape, 1), subject=found.path.name)
+        whole = () if result.dims[-1] in SPECTRAL_UNITS else ("",)  # spectra are never cut, the rows of an image may be
+        names, lengths = (*map(str, result.dims), *whole), (*result.shape, *(1 for _ in whole))
+        sizes_of = block_sizes(chunks, names, lengths, subject=found.path.name)
         result = result.chunk(dict(zip(result.dims, sizes_of, strict=False)))
     result.name = None
     describe(

@@ -24,9 +24,9 @@ _PIECE = 1 << 20
 def head(path: Path, size: int = 4096) -> bytes:
     """The first bytes, unpacked if the file is gzip; for `sniff`, so it never raises."""
     with path.open("rb") as handle:
-        raw = handle.read(size)
+        raw = handle.read(max(size, 4096))
     if not raw.startswith(_GZIP):
-        return raw
+        return raw[:size]
     try:
         return zlib.decompressobj(31).decompress(raw, size)
     except zlib.error:
@@ -69,6 +69,8 @@ def _unpack(raw: bytes, name: str) -> bytes:
         raise FormatError(f"{name}: unpacks to more than {_MOST} times its size; that is no measurement. It is not unpacked.")
     if not unpacker.eof:
         raise FormatError(f"{name}: the gzip file is cut short; copy it again.")
+    if unpacker.unused_data.strip(b"\0"):
+        raise FormatError(f"{name}: holds more than one packed part; unpack it yourself and give the text file.")
     return data
 
 
@@ -82,8 +84,10 @@ def numbers(
     if not lines:
         return np.empty((0, columns))
     quick = None
-    if separator is None or all(line.count(separator) == columns - 1 for line in lines):
-        quick = _quick("\n".join(lines), separator, decimal)
+    if separator is None:
+        quick = _quick(" ".join(lines), " ", decimal)
+    elif all(line.count(separator) == columns - 1 for line in lines):
+        quick = _quick(separator.join(lines), separator, decimal)
     if quick is not None and len(quick) == len(lines) * columns:
         return quick.reshape(len(lines), columns)
     rows = [
@@ -92,19 +96,19 @@ def numbers(
     return np.array(rows, np.float64)
 
 
-def _quick(text: str, separator: str | None, decimal: str) -> NDArray[np.float64] | None:
-    """All numbers of `text`, or None if something in it is none."""
-    if separator is not None and not separator.isspace():
-        text = text.replace(separator, " ")
+def _quick(text: str, separator: str, decimal: str) -> NDArray[np.float64] | None:
+    """All numbers of `text`, or None if something in it is none, or is missing."""
     if decimal != ".":
         text = text.replace(decimal, ".")
+    if separator != " ":  # of white space numpy takes any number as one separator, of commas it does not
+        text, separator = text.replace(separator, ","), ","
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             read: Any = np.fromstring
-            values: NDArray[np.float64] = read(text, np.float64, sep=" ")
+            values: NDArray[np.float64] = read(text, np.float64, sep=separator)
         except (DeprecationWarning, ValueError):
             return None
     return values
