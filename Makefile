@@ -21,7 +21,7 @@ demo: $(RUNTIME)
 	@echo "The page is $(CURDIR)/demo/index.html; figures, maps and results lie beside it."
 
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/python -m ruff check .

@@ -55,7 +55,9 @@ TRAVELLING_ATTRS = (
     "sampling_depth",
     "primary_ion_fluence",
     "laser_power",
+    "laser_wavelength",
     "beam_energy",
+    "spectrum_mode",
     "acquired_order",
     "removed_depth",
 )
