@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 20
-SLACK = 1 << 20
+SLACK = 1 << 21
 TIMES = 4
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps._errors import Faults, FormatError
+from ssbmaps._errors import Faults, FormatError, SsbmapsError
 from ssbmaps.io._pixels import Length, Stated, length
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, KeyError, RuntimeError) as error:
+    except SsbmapsError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # the last two: types that h5py cannot decode
         raise FormatError(
             f"{path.name}: HDF5 cannot read it ({str(error)[:200]}). The file is cut short, damaged, or lacks a part that "
             "SIMS-H5 asks for; copy or convert it again."
