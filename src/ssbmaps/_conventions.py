@@ -13,7 +13,7 @@ from ssbmaps._arrays import is_dask, is_sparse, to_dense
 from ssbmaps._errors import Faults, FormatError, GridMismatchError, SsbmapsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -65,11 +65,15 @@ TRAVELLING_ATTRS = (
 _X = TypeVar("_X", "xr.DataArray", "xr.Dataset")
 
 
+def canonical_order(dims: Iterable[Hashable]) -> tuple[Hashable, ...]:
+    """`dims` in the contract's order; those unknown to the contract come first."""
+    given = tuple(dims)
+    return (*(d for d in given if d not in DIM_ORDER), *(d for d in DIM_ORDER if d in given))
+
+
 def canonical(obj: _X) -> _X:
     """`obj` with its dimensions in the contract's order; dimensions unknown to the contract come first."""
-    known = [d for d in DIM_ORDER if d in obj.dims]
-    unknown = [d for d in obj.dims if d not in DIM_ORDER]
-    return obj.transpose(*unknown, *known)
+    return obj.transpose(*canonical_order(obj.dims))
 
 
 def spectral_dim(cube: xr.DataArray, *, subject: str) -> str:
@@ -290,14 +294,16 @@ def check_attrs(attrs: Mapping[Any, Any], *, subject: str) -> None:
 
 def check_contract(cube: xr.DataArray, *, subject: str) -> None:
     """Raise FormatError, naming every fault, unless `cube` keeps the data contract; readers call it last."""
+    held = cube.coords.variables
     with Faults(subject, FormatError) as faults:
-        faults.expect(canonical(cube).dims == cube.dims, f"dims {cube.dims} are not in canonical order {canonical(cube).dims}.")
+        order = canonical_order(cube.dims)
+        faults.expect(order == cube.dims, f"dims {cube.dims} are not in canonical order {order}.")
         for dim in map(str, cube.dims):
-            if unit_of(dim) is None or not faults.expect(dim in cube.coords, f"dimension {dim} has no coordinate."):
+            if unit_of(dim) is None or not faults.expect(dim in held, f"dimension {dim} has no coordinate."):
                 continue
-            unit = cube.coords[dim].attrs.get("units")
+            unit = held[dim].attrs.get("units")
             faults.expect(unit == unit_of(dim), f"coordinate {dim} has units {unit!r}, expected {unit_of(dim)!r}.")
-            values = np.asarray(cube.coords[dim].values, float)
+            values = np.asarray(held[dim].values, float)
             ascending = bool(np.isfinite(values).all() and (np.diff(values) > 0).all())
             faults.expect(ascending, f"coordinate {dim} is not ascending.")
         faults.expect("units" in cube.attrs, "attribute 'units' is missing.")

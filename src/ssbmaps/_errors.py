@@ -80,6 +80,11 @@ class Faults:
             self._texts.append(fault)
         return bool(ok)
 
+    @property
+    def count(self) -> int:
+        """How many faults were noted."""
+        return len(self._texts)
+
     def close(self) -> None:
         """Raise if any fault was noted."""
         if len(self._texts) == 1:

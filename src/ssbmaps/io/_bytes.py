@@ -20,7 +20,8 @@ class Bytes:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
-        self.data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
+        empty = path.stat().st_size == 0
+        self.data: NDArray[np.uint8] = np.asarray(np.empty(0, np.uint8) if empty else np.memmap(path, np.uint8, "r"))
 
     def __len__(self) -> int:
         return len(self.data)

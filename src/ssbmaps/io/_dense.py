@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps._conventions import LONG_NAMES, SPECTRAL_UNITS, canonical, check_contract, raster_coords
+from ssbmaps._conventions import LONG_NAMES, SPECTRAL_UNITS, canonical, canonical_order, check_contract, raster_coords
 from ssbmaps._errors import FormatError
 from ssbmaps.io._cube import block_sizes
 from ssbmaps.io._describe import describe
@@ -69,9 +69,12 @@ def array(found: Found, *, arguments: Mapping[str, Any], chunks: Any = None) -> 
         coords |= raster_coords((sizes["y"], sizes["x"]), found.pixel.size)
     if found.measured is not None and not found.measured.all():
         coords["measured"] = (("y", "x"), found.measured, {"long_name": "whether the pixel was measured"})
-    result = canonical(xr.DataArray(found.data, dims=found.dims, coords=coords))
+    result = xr.DataArray(found.data, dims=found.dims, coords=coords)
+    if canonical_order(result.dims) != result.dims:
+        result = canonical(result)
+    held = result.coords.variables
     for dim in SPECTRAL_UNITS:
-        if dim in result.dims and result.sizes[dim] > 1 and result[dim].values[0] > result[dim].values[-1]:
+        if dim in result.dims and result.sizes[dim] > 1 and held[dim].values[0] > held[dim].values[-1]:
             result = result.isel({dim: slice(None, None, -1)})
     if chunks is not None:
         whole = () if result.dims[-1] in SPECTRAL_UNITS else ("",)  # spectra are never cut, the rows of an image may be

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import FormatError
+from ssbmaps.io._decimals import row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,18 +40,40 @@ def head_text(path: Path, size: int = 4096) -> str:
     return raw.decode(_encoding(raw), "replace")
 
 
+def read_raw(path: Path) -> bytes:
+    """The whole file as it is stored; gzip is unpacked."""
+    raw = path.read_bytes()
+    return _unpack(raw, path.name) if raw.startswith(_GZIP) else raw
+
+
+def read_bytes(path: Path) -> bytes:
+    """The same without a mark of its encoding; UTF-16 becomes UTF-8."""
+    raw = read_raw(path)
+    if _encoding(raw) == "utf-16":
+        return decode(raw, path.name).encode()
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
 def read_text(path: Path) -> str:
     """The whole file as text: UTF-8 (with or without mark), UTF-16 with mark, else Latin-1; gzip is unpacked."""
-    raw = path.read_bytes()
-    if raw.startswith(_GZIP):
-        raw = _unpack(raw, path.name)
+    return decode(read_raw(path), path.name)
+
+
+def decode(raw: bytes, name: str) -> str:
+    """`raw` as text, whichever way it was saved."""
     encoding = _encoding(raw)
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError:
         if encoding.startswith("utf-16"):
-            raise FormatError(f"{path.name}: begins as UTF-16 and is not; it is cut short or damaged.") from None
+            raise FormatError(f"{name}: begins as UTF-16 and is not; it is cut short or damaged.") from None
         return raw.decode("latin-1")
+
+
+def pairs(lines: Iterable[str], mark: str = "") -> dict[str, str]:
+    """What stands before and behind the first "=" of each line; `mark` is what the lines begin with."""
+    split = (line.removeprefix(mark).partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, sign, value in split if sign}
 
 
 def _encoding(raw: bytes) -> str:
@@ -59,19 +82,53 @@ def _encoding(raw: bytes) -> str:
     return "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
+def pieces(path: Path, size: int = 1 << 23) -> Iterator[bytes]:
+    """The file in pieces of whole lines, about `size` bytes each; gzip is unpacked. The last one may lack its line end."""
+    rest = b""
+    for block in _blocks(path, size):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end] if rest else block[:end]
+        rest = block[end:] if end else rest + block
+    if rest:
+        yield rest
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    size = max(min(size, path.stat().st_size), 1)
+    with path.open("rb") as handle:
+        raw = handle.read(size)
+        if raw.startswith(_GZIP):
+            yield from _inflate(raw + handle.read(), path.name, max(size, _PIECE))
+            return
+        while raw:
+            yield raw
+            raw = handle.read(size)
+
+
 def _unpack(raw: bytes, name: str) -> bytes:
-    unpacker, most = zlib.decompressobj(31), _MOST * len(raw)
+    return b"".join(_inflate(raw, name, _PIECE))
+
+
+def _inflate(raw: bytes, name: str, size: int) -> Iterator[bytes]:
+    """What `raw` unpacks to, `size` bytes at a time; a letter once it is too much to be an export."""
+    unpacker, left = zlib.decompressobj(31), _MOST * len(raw)
     try:
-        data = unpacker.decompress(raw, most)
+        while not unpacker.eof:
+            block = unpacker.decompress(raw, size)
+            raw, left = unpacker.unconsumed_tail, left - len(block)
+            if left < 0:
+                raise FormatError(
+                    f"{name}: unpacks to more than {_MOST} times its size; that is no measurement. It is not unpacked."
+                )
+            if block:
+                yield block
+            elif not unpacker.eof:
+                raise FormatError(f"{name}: the gzip file is cut short; copy it again.")
     except zlib.error as error:
         raise FormatError(f"{name}: gzip cannot unpack it ({error}); it is damaged, copy it again.") from None
-    if unpacker.unconsumed_tail:
-        raise FormatError(f"{name}: unpacks to more than {_MOST} times its size; that is no measurement. It is not unpacked.")
-    if not unpacker.eof:
-        raise FormatError(f"{name}: the gzip file is cut short; copy it again.")
     if unpacker.unused_data.strip(b"\0"):
         raise FormatError(f"{name}: holds more than one packed part; unpack it yourself and give the text file.")
-    return data
 
 
 def numbers(
@@ -91,7 +148,7 @@ def numbers(
     if quick is not None and len(quick) == len(lines) * columns:
         return quick.reshape(len(lines), columns)
     rows = [
-        _row(line, columns, f"{subject}: line {first_line + i}", separator, decimal) for i, line in enumerate(lines)
+        row_of(line, columns, f"{subject}: line {first_line + i}", separator, decimal) for i, line in enumerate(lines)
     ]  # the slow road finds the fault
     return np.array(rows, np.float64)
 
@@ -112,22 +169,3 @@ def _quick(text: str, separator: str, decimal: str) -> NDArray[np.float64] | Non
         except (DeprecationWarning, ValueError):
             return None
     return values
-
-
-def _row(line: str, columns: int, where: str, separator: str | None, decimal: str) -> list[float]:
-    fields = line.split(separator)
-    if len(fields) != columns:
-        raise FormatError(f"{where} has {len(fields)} fields, expected {columns}. The file is cut short or damaged.")
-    try:
-        return [float(f.strip().replace(decimal, ".")) for f in fields]
-    except ValueError:
-        bad = next(f for f in fields if not _is_number(f.strip().replace(decimal, ".")))
-        raise FormatError(f"{where} holds {bad.strip()[:40]!r} where a number is expected.") from None
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

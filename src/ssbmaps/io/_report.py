@@ -61,3 +61,17 @@ def choose(subject: str, names: Sequence[str], dataset: str | None, *, default: 
     if default is not None and default in names:
         return default
     raise SsbmapsError(f"{subject}: the file holds {len(names)} data sets: {listed}. Say which: dataset={names[0]!r}.")
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Each name once: the second "Ni LMM" is "Ni LMM (2)"."""
+    seen: set[str] = set()
+    result = []
+    for name in names:
+        new, i = name, 1
+        while new in seen:
+            i += 1
+            new = f"{name} ({i})"
+        seen.add(new)
+        result.append(new)
+    return result

@@ -8,6 +8,7 @@ from xml.parsers import expat
 from ssbmaps._errors import FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _PIECE = 1 << 16
@@ -31,32 +32,45 @@ def walk(path: Path, target: Target, *, subject: str) -> None:
     with path.open("rb") as handle:
         declared = b"encoding" in handle.read(200).partition(b"?>")[0]
         handle.seek(0)
-        parser = expat.ParserCreate(None if declared else _encoding(handle))
+        encoding = None if declared else _encoding(handle)
         handle.seek(0)
-        parser.buffer_text = True
-        parser.StartElementHandler = lambda name, attributes: target.start(_bare(name), attributes)
-        parser.EndElementHandler = lambda name: target.end(_bare(name))
-        parser.CharacterDataHandler = target.data
+        _feed(iter(lambda: handle.read(_PIECE), b""), target, encoding, subject)
 
-        def refuse(*_: object) -> None:
-            raise FormatError(
-                f"{subject}: declares a document type or an entity; instrument files have none, and entities are how a small "
-                "file becomes a large one. Remove the <!DOCTYPE …>."
-            )
 
-        parser.StartDoctypeDeclHandler = refuse
-        parser.EntityDeclHandler = refuse
-        try:
-            while piece := handle.read(_PIECE):
-                parser.Parse(piece, False)
-            parser.Parse(b"", True)
-        except expat.ExpatError as error:
-            raise FormatError(
-                f"{subject}: is not complete XML: {expat.ErrorString(error.code)} in line {error.lineno}, column "
-                f"{error.offset + 1}. The file may be cut short; export or copy it again."
-            ) from None
-        except LookupError as error:
-            raise FormatError(f"{subject}: its text encoding cannot be read ({error}); save it as UTF-8.") from None
+def walk_text(text: str, target: Target, *, subject: str) -> None:
+    """Feed XML that stands inside another file, whatever encoding it declares."""
+    _feed([text.encode("utf-8", "replace")], target, "utf-8", subject)
+
+
+def _feed(pieces: Iterable[bytes], target: Target, encoding: str | None, subject: str) -> None:
+    parser = expat.ParserCreate(encoding)
+    parser.buffer_text = True
+    parser.buffer_size = _PIECE
+    parser.StartElementHandler = lambda name, attributes: target.start(_bare(name), attributes)
+    parser.EndElementHandler = lambda name: target.end(_bare(name))
+    parser.CharacterDataHandler = target.data
+
+    def refuse(*_: object) -> None:
+        raise FormatError(
+            f"{subject}: declares a document type or an entity; instrument files have none, and entities are how a small "
+            "file becomes a large one. Remove the <!DOCTYPE …>."
+        )
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        for piece in pieces:
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise FormatError(
+            f"{subject}: is not complete XML: {expat.ErrorString(error.code)} in line {error.lineno}, column "
+            f"{error.offset + 1}. The file may be cut short; export or copy it again."
+        ) from None
+    except LookupError as error:
+        if type(error) is not LookupError:  # a fault of the target, not an unknown encoding
+            raise
+        raise FormatError(f"{subject}: its text encoding cannot be read ({error}); save it as UTF-8.") from None
 
 
 def _bare(name: str) -> str:
