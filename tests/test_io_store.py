@@ -243,8 +243,8 @@ def test_attributes_that_cannot_be_stored_are_named(tmp_path, kind):
 def test_other_things_that_cannot_be_stored(tmp_path):
     with pytest.raises(ssbmaps.SsbmapsError, match=r"expected an xarray\.DataArray or Dataset, got ndarray"):
         io.save(np.zeros(3), tmp_path / "a.nc")
-    with pytest.raises(ssbmaps.SsbmapsError, match=r"'a\.csv' ends in '\.csv'; expected \.zarr or \.nc"):
-        io.save(cube(np.asarray), tmp_path / "a.csv")
+    with pytest.raises(ssbmaps.SsbmapsError, match=r"'a\.xlsx' ends in '\.xlsx'; expected one of \.zarr, \.nc, \.imzml"):
+        io.save(cube(np.asarray), tmp_path / "a.xlsx")
     with pytest.raises(ssbmaps.SsbmapsError, match=r"the folder .* does not exist"):
         io.save(cube(np.asarray), tmp_path / "nowhere" / "a.nc")
     with pytest.raises(ssbmaps.SsbmapsError, match="the fill value is 2; only 0 is stored"):

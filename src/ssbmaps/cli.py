@@ -103,7 +103,7 @@ def formats(
 @app.command()
 def convert(
     file: Source,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write: NAME.zarr or NAME.nc.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write, e.g. NAME.zarr.")],
     pixel_size: Annotated[
         str | None, typer.Option(metavar="UM", help="Pixel size in um, a number or 'Y,X', where the file has none.")
     ] = None,
@@ -115,7 +115,10 @@ def convert(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave damaged spectra out and say how many.")] = False,
     force: Force = False,
 ) -> None:
-    """Read a file, write Zarr or netCDF."""
+    """Read a file, write another: Zarr and netCDF keep everything, other formats what they can hold.
+
+    OUT ends in .zarr, .nc, .imzML, .ome.tif, .tif (ImageJ), .csv, .parquet, .hspy or .zspy.
+    """
     from ssbmaps import io
 
     options: dict[str, Any] = {"mz_bin": _number_or_text(mz_bin), "mz_range": mz_range}

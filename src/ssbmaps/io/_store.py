@@ -1,4 +1,4 @@
-"""Saves any DataArray or Dataset of ssbmaps to Zarr (format 2) or netCDF-4, so that it can be loaded back identical."""
+"""Saves any DataArray or Dataset to Zarr (format 2) or netCDF-4, to be loaded back identical; other endings are exports."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ssbmaps import _arrays
-from ssbmaps._errors import FormatError, SsbmapsError
+from ssbmaps._errors import Faults, FormatError, SsbmapsError
 from ssbmaps.io._store_load import chunk_sizes, opened, read_layout
 from ssbmaps.io._store_sparse import NetcdfAppender, ZarrAppender, is_sparse_variable, write_parts
 from ssbmaps.io._store_types import CHUNKS, LAYOUT, SUFFIXES, VERSION, check_storable, decode_attrs, encode_attrs
+from ssbmaps.io._write import endings, export, writer_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
 
 def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a DataArray or Dataset, so that `load` gives it back identical.
+    """Save a DataArray or Dataset: as a store that `load` gives back identical, or as a file of another format.
 
-    Dense, sparse and dask containers, boolean and text coordinates, and every kind of attribute that the data contract
-    allows. Written beside the target under a hidden name and renamed when complete, so that no half-written file is met.
+    The ending decides. ``.zarr`` and ``.nc`` are stores and keep everything: dense, sparse and dask containers, boolean and
+    text coordinates, and every attribute that the data contract allows. The other endings are exports for other programs,
+    and keep what their format can hold (see Notes). Written beside the target under a hidden name and renamed when complete,
+    so that no half-written file is met.
 
     Parameters
     ----------
@@ -34,9 +37,10 @@ def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwr
         What to save; it is not changed. Sparse containers need the fill value 0; dask blocks of them are written one after
         another, blocks of the first dimension at a time.
     path : str or path-like
-        Target, ending in ``.zarr`` (a folder in Zarr format 2) or ``.nc`` (netCDF-4).
+        Target, ending in ``.zarr`` (a folder in Zarr format 2) or ``.nc`` (netCDF-4); or in ``.imzML``, ``.csv``,
+        ``.parquet``, ``.ome.tif``, ``.tif`` (an ImageJ hyperstack), ``.hspy`` or ``.zspy``.
     overwrite : bool
-        Replace a store that is already there. Default: refuse.
+        Replace what is already there. Default: refuse.
 
     Returns
     -------
@@ -46,12 +50,19 @@ def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwr
     Raises
     ------
     SsbmapsError
-        The ending is unknown, the target exists, or something in `obj` cannot be stored; all such things are named at once.
+        The ending is unknown, the target exists, or something in `obj` cannot be stored or exported without loss of a
+        number; all such things are named at once.
 
     Notes
     -----
-    NaN is stored as NaN, unmeasured pixels through the coordinate `measured`. The layout is described in
+    NaN is stored as NaN, unmeasured pixels through the coordinate `measured`. The stores' layout is described in
     `docs/formats/store.md`; dense variables are readable by any Zarr or netCDF program.
+
+    What the exports lose (`docs/formats/writing.md`): imzML holds one (y, x, mz) cube, its pixel size and polarity; no other
+    attribute. CSV and Parquet hold a row for each value, with its coordinates and units, and of a sparse array only the stored
+    values; Parquet holds the attributes, CSV does not. OME-TIFF and ImageJ hyperstacks hold one array with `y` and `x`, and in
+    a note, which `read` understands, its dims, coordinates and attributes; ImageJ has no 64-bit numbers, and what does not
+    fit exactly is refused. HyperSpy files hold a signal with its axes and metadata.
 
     Examples
     --------
@@ -67,8 +78,13 @@ def save(obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwr
     target = Path(path)
     if not isinstance(obj, (xr.DataArray, xr.Dataset)):
         raise SsbmapsError(f"io.save: expected an xarray.DataArray or Dataset, got {type(obj).__name__}.")
+    writer = writer_of(target)
+    if writer is not None:
+        subject = f"io.save of {target.name}"
+        return export(obj, target, writer, Faults(subject), subject=subject, overwrite=overwrite)
     if target.suffix not in SUFFIXES:
-        raise SsbmapsError(f"io.save: {target.name!r} ends in {target.suffix!r}; expected {' or '.join(SUFFIXES)}.")
+        known = ", ".join((*SUFFIXES, *endings()))
+        raise SsbmapsError(f"io.save: {target.name!r} ends in {target.suffix!r}; expected one of {known}.")
     if not target.parent.is_dir():
         raise SsbmapsError(f"io.save: the folder {str(target.parent)!r} does not exist; make it first.")
     _check_target(target, overwrite)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NAME = "imzML"
 EXTENSIONS = (".imzml",)
 TECHNIQUE = "tof-sims"
+WRITES = True
 
 
 def sniff(path: Path) -> bool:
