@@ -19,14 +19,18 @@ files = runpy.run_path(str(Path(__file__).with_name("io_files.py")), run_name="i
 
 def test_formats_name_what_they_read_and_write():
     listed = {f["name"]: f for f in io.formats()}
-    assert list(listed) == ["imzML", "SIMS-H5", "Zarr", "netCDF"]
+    assert {"imzML", "SIMS-H5", "TIFF", "CSV table", "Parquet", "Zarr", "netCDF"} <= set(listed)
+    assert len(listed) == len(io.formats())
     assert listed["imzML"] == {
         "name": "imzML",
         "extensions": (".imzml",),
         "technique": "tof-sims",
         "reads": True,
-        "writes": False,
+        "writes": True,
     }
+    assert not listed["SIMS-H5"]["writes"]
+    assert listed["CSV table"]["writes"]
+    assert not listed["Parquet"]["reads"]
     assert listed["Zarr"]["writes"]
     assert listed["netCDF"]["extensions"] == (".nc",)
 
@@ -36,7 +40,7 @@ def test_every_reader_has_the_same_door(name):
     module = _registry._module(name)
     assert isinstance(module.NAME, str)
     assert all(e.startswith(".") and e == e.lower() for e in module.EXTENSIONS)
-    assert module.TECHNIQUE in ("tof-sims", "sam", "raman", "sem", "eds", "nanosims")
+    assert module.TECHNIQUE in ("tof-sims", "sam", "raman", "sem", "eds", "nanosims", "any")
     assert all(callable(getattr(module, door)) for door in ("sniff", "info", "read"))
 
 

@@ -28,6 +28,7 @@ PAPER = [
         "docs/interphase.md",
         "docs/growth.md",
         "docs/decomposition.md",
+        "docs/bridges.md",
     )
 ]
 

@@ -9,38 +9,37 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ssbmaps._errors import Faults, FormatError, SsbmapsError
 from ssbmaps.io import _pixels, _store
+from ssbmaps.io._describe import hashed_ahead
 from ssbmaps.io._store_load import is_store
 from ssbmaps.io._store_types import SUFFIXES
+from ssbmaps.io._write import TABLES
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     import xarray as xr
 
 # One module for each format, in the order in which they are asked. A new instrument is a new module and a line here.
-_MODULES = tuple(
-    name
-    for name in (
-        "imzml",
-        "simsh5",
-        "vamas",
-        "multipak_text",
-        "jeol_text",
-        "line_images",
-        "wdf",
-        "labspec_xml",
-        "trivista",
-        "spc",
-        "renishaw_text",
-        "labspec_text",
-        "witec_text",
-        "witec_mat",
-        "spectra_csv",
-        "tiff",
-        "hyperspy",
-        "rosettasciio",
-    )
-    if (Path(__file__).with_name(f"{name}.py")).exists()  # until all of them stand
+_MODULES = (
+    "imzml",
+    "simsh5",
+    "vamas",
+    "multipak_text",
+    "jeol_text",
+    "line_images",
+    "wdf",
+    "labspec_xml",
+    "trivista",
+    "spc",
+    "renishaw_text",
+    "labspec_text",
+    "witec_text",
+    "witec_mat",
+    "spectra_csv",
+    "tiff",
+    "hyperspy",
+    "rosettasciio",  # by the ending of the name: last
 )
 _COMMON = ("path", "dataset", "pixel_size", "tilt", "chunks", "skip_bad")
 
@@ -77,15 +76,16 @@ def read(
     skip_bad: bool = False,
     **reader_options: Any,
 ) -> xr.DataArray:
-    """Read an instrument file into a cube that keeps the data contract.
+    """Read an instrument file into maps or spectra that keep the data contract.
 
-    Upper-left corner of the map at (0, 0), `y` downwards; channels ascending in m/z. Binary data are checked before anything
-    is made of them, and nothing is guessed: a file without a usable pixel size is refused until `pixel_size` is given.
+    Mass spectra, Auger, Raman and X-ray maps, images, and HyperSpy signals: `formats` lists what is known. Upper-left corner of
+    the map at (0, 0), `y` downwards; spectral axes ascending. Sizes in headers are checked against the file before anything is
+    made of them, and nothing is guessed: a raster without a usable pixel size is refused until `pixel_size` is given.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Of an imzML pair, the .imzML.
+        The file. Of an imzML pair, the .imzML; of a set of line images, the folder.
     reader : str, optional
         Module that reads it, e.g. ``"imzml"`` or ``"wdf"``. Default: the one that recognises the content.
     dataset : str, optional
@@ -97,24 +97,29 @@ def read(
         Angle in degrees between the analysis beam and the plane of the section, above 0 and at most 90 (90: seen face on).
         `y` is multiplied by 1/sin(tilt) once, here: 1.27 at 52°. Overrides the file's.
     chunks : int or mapping, optional
-        Read lazily, as a dask array whose blocks are `sparse.COO`: rows of `y` in a block, or pixels for each dimension, e.g.
-        ``{"y": 64, "x": 64}``. m/z is never cut. All values are still checked once, block by block, on this call.
+        Give a dask array: rows of `y` in a block, or pixels for each dimension, e.g. ``{"y": 64, "x": 64}``. A spectral axis is
+        never cut. Mass spectra are read lazily, in blocks that are `sparse.COO`, and all values are still checked once, block by
+        block, on this call; HyperSpy files lazily, too; other formats are read whole and then cut.
     skip_bad : bool
         Leave out spectra that cannot be read, mark their pixels as not measured, and warn with how many. Default: raise.
     **reader_options
-        Options of one format; an unknown one is refused by name. imzML and SIMS-H5: ``mz_range=(low, high)`` in Da;
-        ``mz_bin=`` bin width in Da, or ``"50 ppm"``, or for SIMS-H5 ``"128 ps"``. Ranges and bins hold their low edge and not
-        their high edge. Without ``mz_bin``, the channels are the sorted union of the stored m/z (imzML) or the occupied time
-        bins of the file (SIMS-H5, m/z at the start of the bin). imzML: ``empty_spectra="zero"`` if arrays of length 0 stand
-        for pixels that were measured and gave no counts.
+        Options of one format; an unknown one is refused by name, and the page of the format in `docs/formats` explains them.
+        imzML and SIMS-H5: ``mz_range=(low, high)`` in Da; ``mz_bin=`` bin width in Da, or ``"50 ppm"``, or for SIMS-H5
+        ``"128 ps"``. Ranges and bins hold their low edge and not their high edge. Without ``mz_bin``, the channels are the sorted
+        union of the stored m/z (imzML) or the occupied time bins of the file (SIMS-H5, m/z at the start of the bin). imzML:
+        ``empty_spectra="zero"`` if arrays of length 0 stand for pixels that were measured and gave no counts. Raman formats:
+        ``laser=`` in nm, which overrides the file's and turns wavelengths into shifts; ``axis_unit=`` where a text or SPC file
+        does not state the unit of its axis; SPC: ``shape=(ny, nx)`` of a map.
 
     Returns
     -------
     xarray.DataArray
-        Dims (y, x, mz), or (scan, y, x, mz) and (z, y, x, mz) where the file holds several scans or planes. Data are
+        Dims (y, x, spectral axis), with `scan`, `z` or `time` before them where the file holds a series; (point, spectral
+        axis) where spectra lie on no raster; (line, y, x) for images of Auger lines; (y, x) for images. Mass spectra are
         `sparse.COO` with fill value 0: uint32 (uint64 where needed) with units "counts" if every value is a whole number of 0
-        or more, else the file's float type with units "arbitrary". Coordinates y, x in um and mz in Da (with mz_low and
-        mz_high for bins); boolean `measured` (y, x) if pixels are missing or were skipped.
+        or more, else the file's float type with units "arbitrary"; everything else is dense, in the file's type. Coordinates y,
+        x in um, the spectral axis in the contract's unit (with mz_low and mz_high for bins); boolean `measured` (y, x) if
+        pixels are missing or were skipped.
 
     Raises
     ------
@@ -130,7 +135,7 @@ def read(
 
     Notes
     -----
-    NaN or infinite intensities make a spectrum bad. So do negative values where all values are whole numbers (counts); other
+    NaN or infinite intensities make a mass spectrum bad. So do negative values where all values are whole numbers (counts); other
     negative values are kept, with a warning. The layouts are described in `docs/formats`.
 
     References
@@ -160,15 +165,12 @@ def read(
         known = [n for n in inspect.signature(module.read).parameters if n not in _COMMON]
         unknown = ", ".join(repr(o) for o in reader_options if o not in known)
         faults.expect(not unknown, f"unknown option {unknown}; {module.NAME} knows {', '.join(known)}.")
-    return module.read(
-        file.absolute(),  # lazy blocks are read later, perhaps from another folder
-        dataset=dataset,
-        pixel_size=_pixels.parse_pixel_size(pixel_size, subject=file.name),
-        tilt=_pixels.parse_tilt(tilt, subject=file.name),
-        chunks=chunks,
-        skip_bad=bool(skip_bad),
-        **reader_options,
-    )
+    pixel, angle = _pixels.parse_pixel_size(pixel_size, subject=file.name), _pixels.parse_tilt(tilt, subject=file.name)
+    whole = file.absolute()  # lazy blocks are read later, perhaps from another folder
+    with hashed_ahead(whole):
+        return module.read(
+            whole, dataset=dataset, pixel_size=pixel, tilt=angle, chunks=chunks, skip_bad=bool(skip_bad), **reader_options
+        )
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -218,23 +220,22 @@ def formats() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each format `name`, `extensions`, `technique`, `reads` and `writes` (by `read`; stores by `load` and `save`).
+        For each format `name`, `extensions`, `technique`, `reads` (by `read`; stores by `load`) and `writes` (by `save`).
 
     Examples
     --------
     >>> import ssbmaps
-    >>> [f["name"] for f in ssbmaps.io.formats() if f["reads"]]
-    ['imzML', 'SIMS-H5', 'Zarr', 'netCDF']
+    >>> next(f for f in ssbmaps.io.formats() if f["name"] == "imzML")
+    {'name': 'imzML', 'extensions': ('.imzml',), 'technique': 'tof-sims', 'reads': True, 'writes': True}
     """
     modules = [_module(name) for name in _MODULES]
-    read_only = [
-        {"name": m.NAME, "extensions": m.EXTENSIONS, "technique": m.TECHNIQUE, "reads": True, "writes": False} for m in modules
-    ]
-    stores = [
-        {"name": name, "extensions": (suffix,), "technique": "any", "reads": True, "writes": True}
-        for suffix, name in SUFFIXES.items()
-    ]
-    return read_only + stores
+    files = [_row(m.NAME, m.EXTENSIONS, m.TECHNIQUE, True, getattr(m, "WRITES", False)) for m in modules]
+    tables = [_row(name, extensions, "any", False, True) for name, extensions in TABLES.items()]
+    return [*files, *tables, *(_row(name, (suffix,), "any", True, True) for suffix, name in SUFFIXES.items())]
+
+
+def _row(name: str, extensions: tuple[str, ...], technique: str, reads: bool, writes: bool) -> dict[str, Any]:
+    return {"name": name, "extensions": extensions, "technique": technique, "reads": reads, "writes": writes}
 
 
 def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
@@ -247,7 +248,7 @@ def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
             return file
         raise FormatError(f"{file.name}: is a store; read it with ssbmaps.io.load.")
     if file.is_dir():
-        if _readers(file):
+        if any(True for _ in _readers(file)):
             return file
         raise FormatError(f"{file.name}: is a folder; give the file inside, for imzML the .imzML.")
     if file.stat().st_size == 0:
@@ -255,17 +256,20 @@ def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
     return file
 
 
-def _readers(file: Path) -> list[Reader]:
-    """The modules that may read `file`: those that take folders if it is one, else the others."""
-    modules = (_module(name) for name in _MODULES)
-    return [m for m in modules if file.is_dir() == getattr(m, "READS_FOLDERS", False)]
+def _readers(file: Path) -> Iterator[Reader]:
+    """The modules that may read `file`: those that take folders if it is one, else the others; None stands for both."""
+    folder = file.is_dir()
+    return (m for m in map(_module, _MODULES) if getattr(m, "READS_FOLDERS", False) in (folder, None))
 
 
 def _choose(file: Path, reader: str | None) -> Reader:
     if reader is not None:
         if reader not in _MODULES:
             raise SsbmapsError(f"reader is {reader!r}; expected {', '.join(map(repr, _MODULES))} or None.")
-        return _module(reader)
+        module = _module(reader)
+        if file.is_dir() and getattr(module, "READS_FOLDERS", False) is False:
+            raise FormatError(f"{file.name}: is a folder; {module.NAME} reads a file, give the one inside.")
+        return module
     found = next((module for module in _readers(file) if module.sniff(file)), None)
     if found is None:
         raise FormatError(_unknown(file))
@@ -274,6 +278,8 @@ def _choose(file: Path, reader: str | None) -> Reader:
 
 def _unknown(file: Path) -> str:
     suffix = file.suffix.lower()
+    if file.is_dir():
+        return f"{file.name}: is a folder; give the file inside, for imzML the .imzML."
     if suffix == ".ibd":
         wanted = f"{file.stem}.imzml".lower()
         header = next((p.name for p in file.parent.iterdir() if p.name.lower() == wanted), None)
