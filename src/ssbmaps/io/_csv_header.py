@@ -15,7 +15,6 @@ from ssbmaps.io._positions import SERIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LABEL = re.compile(r"(?P<name>.*?)\s*(?:[(\[](?P<unit>[^()\[\]]*)[)\]])?")
 _CHANNEL = re.compile(r"(?:(?P<axis>[a-z_]+)_)?(?P<value>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,2})?)")
 _SHIFTS = ("1/cm", "cm-1", "cm^-1", "cm⁻¹", "cm**-1")
 _ENERGIES = {"ev": 1.0, "kev": 1e3, "mev": 1e-3}  # → eV
@@ -55,9 +54,13 @@ def labels_of(line: str) -> tuple[list[str], str]:
 
 def split(label: str) -> tuple[str, str]:
     """Name and unit of a label, e.g. "Raman shift (1/cm)" → "raman_shift", "1/cm"."""
-    found = _LABEL.fullmatch(label)
-    name, unit = (found["name"], found["unit"] or "") if found else (label, "")
-    return re.sub(r"[\s_]+", "_", name.strip().lower()), unit.strip()
+    name, unit = label.strip(), ""
+    if name.endswith((")", "]")):
+        start = max(name.rfind("("), name.rfind("["))
+        inner = name[start + 1 : -1]
+        if start >= 0 and not set(inner) & set(")]"):
+            name, unit = name[:start], inner
+    return "_".join(name.lower().replace("_", " ").split()), unit.strip()
 
 
 def number(label: str) -> tuple[str, float, str] | None:

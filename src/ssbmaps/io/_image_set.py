@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TIFF = (".tif", ".tiff")
 TEXT = (".csv", ".txt", ".asc", ".dat")
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?|nan", re.IGNORECASE)
-_KEY = re.compile(r"([A-Za-z][^:=,;\t]*?)\s*[:=,;\t]\s*(.*)")
+_KEY = re.compile(r"([A-Za-z][^:=,;\t]*)[:=,;\t](.*)")
 _PIXEL = re.compile(r"pixel[ _]?size(?:[ _]([xy]))?(?:[ _]?[(\[]?([^)\]]*)[)\]]?)?", re.IGNORECASE)
 _VALUE = re.compile(r"\s*([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*")
 _PALETTE = 3

@@ -28,7 +28,6 @@ _SECTION = "//Area Comment,"
 _SPECTRUM = ("Area Comment", "RegionNo", "AtomicName", "Area No", "XLabel", "YLabel", "DataCount")
 _CYCLES = ("Area Comment", "RegionNo", "AtomicName", "Cycle", "XLabel", "YLabel", "DataCount")
 _PROFILE = ("Area Comment", "AtomicName", "XLabel", "YLabel", "DataCount")
-_LABEL = re.compile(r"\s*(.*?)\s*(?:\(([^)]*)\))?\s*")
 _AXES = {"kinetic energy": "kinetic_energy", "binding energy": "binding_energy"}
 _UNITS = {"cps": "counts/s", "c/s": "counts/s", "counts": "counts"}
 _TECHNIQUES = {"AES": "sam", "XPS": "xps", "ESCA": "xps"}
@@ -210,8 +209,8 @@ def _check(subject: str, header: dict[str, str], regions: dict[str, list[_Sectio
 
 def _label(text: str) -> tuple[str, str]:
     """ "Intensity(cps)" as name and unit."""
-    match = _LABEL.fullmatch(text)
-    return (match[1], match[2] or "") if match else (text, "")
+    name, bracket, rest = text.strip().partition("(")
+    return (name.strip(), rest[:-1]) if bracket and rest.endswith(")") and ")" not in rest[:-1] else (text.strip(), "")
 
 
 def _axis(subject: str, section: _Section) -> tuple[str, str]:

@@ -41,7 +41,8 @@ class _Spectra:
 
 def sniff(path: Path) -> bool:
     """Whether the first line that is no comment names a spectral axis, or positions and at least three channels."""
-    lines = _lines.head_text(path, _HEAD).splitlines()
+    text = _lines.head_text(path, _HEAD)
+    lines = [] if "\0" in text else text.splitlines()
     return _csv_header.is_header(next((line for line in lines if not line.startswith("#")), ""))
 
 
