@@ -64,18 +64,19 @@ def fuzz() -> None:
     """Cuts and flipped bytes: our own example files, and the real ones. What is in draws/readers_fuzz.jsonl is not run again."""
     known = {}
     if DRAWS.exists():
-        known = {row["name"]: row for row in map(json.loads, DRAWS.read_text(encoding="utf-8").splitlines())}
+        known = {(row["reader"], row["name"]): row for row in map(json.loads, DRAWS.read_text(encoding="utf-8").splitlines())}
     names = []
     for module in generators():
         harness, examples = runpy.run_path(str(TESTS / "fuzzing.py"), run_name="fuzzing"), list(module["EXAMPLES"])
         examples += [_real_example(harness, real) for real in module["REAL"] if real.path.exists()]
         for example in examples:
-            names.append(example.name)
-            if example.name not in known:
-                known[example.name] = _fuzz(harness, example)
+            name = (example.reader, example.name)
+            names.append(name)
+            if name not in known:
+                known[name] = _fuzz(harness, example)
                 DRAWS.parent.mkdir(exist_ok=True)
                 with DRAWS.open("a", encoding="utf-8") as handle:
-                    handle.write(json.dumps(known[example.name]) + "\n")
+                    handle.write(json.dumps(known[name]) + "\n")
     _report([known[name] for name in dict.fromkeys(names)])
 
 
