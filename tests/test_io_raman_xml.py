@@ -15,6 +15,8 @@ from ssbmaps import DataQualityWarning, FormatError, SsbmapsError, io
 files = runpy.run_path(str(Path(__file__).with_name("files_raman_xml.py")), run_name="files_raman_xml")
 planted, NM, SHIFT, LASER = files["planted"], files["NM"], files["SHIFT"], files["LASER"]
 MAP = planted()[0]
+UNIT = "the file states no unit of its steps; they are taken as um"
+pytestmark = pytest.mark.filterwarnings(f"ignore:.*{UNIT}:ssbmaps.DataQualityWarning")  # has a test of its own
 SHIFTS = 1e7 / LASER - 1e7 / NM
 EXAMPLES = [e for e in files["EXAMPLES"] if e.reader in ("labspec_xml", "trivista")]
 REAL = [r for r in files["REAL"] if r.reader in ("labspec_xml", "trivista")]
@@ -210,6 +212,14 @@ def test_a_trivista_map(tmp_path):
     assert json.loads(cube.attrs["original_metadata"])["settings"]["Experiment"]["Mode"] == "Point by Point"
     assert "erson" not in str(cube.attrs)
     assert io.read(path, pixel_size=1.0).attrs["pixel_size_source"].startswith("caller")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_trivista_map_without_a_unit_warns_unless_the_caller_says_the_size(tmp_path):
+    path = files["trivista_map"](tmp_path)
+    with pytest.warns(DataQualityWarning, match=UNIT):
+        io.read(path)
+    assert io.read(path, pixel_size=2.5).sizes["x"] == 3
 
 
 def test_an_interrupted_trivista_map(tmp_path):

@@ -93,8 +93,8 @@ def formats(
 
         typer.echo(dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = [("format", "extensions", "technique", "reads", "writes")]
-    table += [(r["name"], " ".join(r["extensions"]), str(r["technique"]), _words(r["reads"]), _words(r["writes"])) for r in rows]
+    table = [("format", "technique", "reads", "writes", "extensions")]
+    table += [(r["name"], str(r["technique"]), _words(r["reads"]), _words(r["writes"]), " ".join(r["extensions"])) for r in rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     for row in table:
         typer.echo("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
@@ -110,6 +110,7 @@ def convert(
     tilt: Annotated[float | None, typer.Option(help="Angle in degrees under which a milled face was seen.")] = None,
     mz_bin: Annotated[str | None, typer.Option(help="Bin the mass axis: 0.01 (Da) or '50 ppm'.")] = None,
     mz_range: Annotated[tuple[float, float] | None, typer.Option(help="Masses kept, Da: low included, high excluded.")] = None,
+    laser: Annotated[float | None, typer.Option(metavar="NM", help="Laser line of a Raman map, where the file has none.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Which dataset, where a file holds several.")] = None,
     reader: Annotated[str | None, typer.Option(help="Name of the reader, where the file is not recognised.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave damaged spectra out and say how many.")] = False,
@@ -121,7 +122,7 @@ def convert(
     """
     from ssbmaps import io
 
-    options: dict[str, Any] = {"mz_bin": _number_or_text(mz_bin), "mz_range": mz_range}
+    options: dict[str, Any] = {"mz_bin": _number_or_text(mz_bin), "mz_range": mz_range, "laser": laser}
     options = {k: v for k, v in options.items() if v is not None}
     with _progress("convert") as report:
         report("reading", 0.0)

@@ -79,6 +79,8 @@ def read(
     pixel = _stage.pixel(path.name, grid.stated, grid.raster, pixel_size=pixel_size, tilt=tilt)
     if pixel is not None and pixel_size is None:
         pixel = replace(pixel, source=f"file; {_UNIT_NOTE}")
+        text = f"{path.name}: {_UNIT_NOTE}, as other readers do. If you know better, give pixel_size= in um."
+        warnings.warn(text, DataQualityWarning, stacklevel=3)
     rows = np.array(document.frames)
     data, measured, missing = _stepped.arrange(rows, grid, file_size=path.stat().st_size, subject=path.name)
     if missing:
