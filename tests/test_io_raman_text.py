@@ -563,3 +563,17 @@ def test_damaged_files_read_by_the_compiled_road(name, tmp_path, monkeypatch):
     monkeypatch.setattr(_decimals, "LARGE", 0)
     tally = fuzz(EXAMPLES[name], tmp_path, n_flips=60, n_cuts=30, seed=1)
     assert tally.faults == []
+
+
+def test_a_position_out_of_line_by_a_factor_of_a_million_asks_for_no_more_memory(tmp_path):
+    """It makes a raster of millions of rows, none of which is there: the spectra stay points."""
+    import tracemalloc
+
+    path = changed(EXAMPLES["csv wide"].write(tmp_path), "0.0\t0.0105", "0.0\t0.01e5")
+    io.read(path)
+    tracemalloc.start()
+    cube = io.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert cube.dims == ("point", "raman_shift")
+    assert peak < 2e6

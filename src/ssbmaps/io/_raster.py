@@ -62,6 +62,8 @@ def interrupted(row: Levels, column: Levels) -> bool:
     turns = np.flatnonzero(np.diff(slow.index)) + 1
     lines = np.split(fast.index, turns)
     order = slow.index[np.concatenate([[0], turns])]
+    if len(order) != slow.count or fast.count > len(fast.index):  # counts are as large as a damaged position makes them
+        return False
     in_order = np.array_equal(order, np.arange(slow.count)) or np.array_equal(order, np.arange(slow.count)[::-1])
     complete = all(len(line) == fast.count for line in lines[:-1]) and len(lines[-1]) < fast.count
     return in_order and complete and all(len(np.unique(line)) == len(line) for line in lines)
