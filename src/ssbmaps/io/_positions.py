@@ -130,7 +130,7 @@ def _map(
 ) -> Arranged | None:
     """A raster, complete at every step of the series; or a single one that was interrupted."""
     row, column = (_raster.levels(v, rounding=rounding) for v in (y, x))
-    if row is None or column is None or not 2 <= min(row.count, column.count) or max(row.count, column.count) > n:
+    if row is None or column is None or min(row.count, column.count) < 2 or max(row.count, column.count) > n:
         return None
     place, shape = row.index * column.count + column.index, (row.count, column.count)
     leading: tuple[int, ...] = ()
