@@ -88,7 +88,8 @@ def read(
         rows = where.leading * where.frames * where.raster[0] * where.raster[1]
         total = archive.check_entries(path, file, known, rows)
         polarity = _polarity(file)
-        metadata = {"format": archive.FORMAT, **{archive.text(k): archive.text(v) for k, v in file.attrs.items() if k != "created"}}
+        told = {archive.text(k): archive.text(v) for k, v in file.attrs.items() if k != "created"}
+        metadata = {"format": archive.FORMAT, **told}
     axis, codes = _axis(path, known, coefficients, request)
     block = _Block(path, known, where, codes, len(axis.values), _cube.count_dtype(total))
     leading = (where.scans,) if where.scans > 1 else ()
