@@ -1,0 +1,63 @@
+"""Channels on their rasters, made ready for comparison: values of even variance, smoothed to a common width, with a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssbmaps.maps._mutual import Criterion, Raster, pair
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+_ENOUGH = 0.3  # share of the smoothing kernel's weight that must lie on measured pixels
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Channels (C, y, x) of one measurement, values of even variance; `ok` (C, y, x) where they were measured."""
+
+    values: Floats
+    ok: Bools
+    raster: Raster
+
+    def smoothed(self, sigma: float, box: tuple[float, float]) -> tuple[Floats, Bools]:
+        """Smoothed by a Gaussian of `sigma` um and a box of (y, x) um, over measured pixels only."""
+        from scipy import ndimage
+
+        width = [sigma / p for p in self.raster.pixel]
+        sides = [max(round(b / p), 1) for b, p in zip(box, self.raster.pixel, strict=True)]
+
+        def smooth(image: Floats) -> Floats:
+            image = ndimage.gaussian_filter(image, width, mode="constant", truncate=3)
+            for axis, side in enumerate(sides):
+                if side > 1:
+                    image = ndimage.uniform_filter1d(image, side, axis, mode="constant")
+            return image
+
+        values, masks = np.empty_like(self.values), np.empty_like(self.ok)
+        full = smooth(np.ones(self.raster.shape))
+        for c, (image, ok) in enumerate(zip(self.values, self.ok, strict=True)):
+            weight = smooth(ok.astype(np.float64))
+            masks[c] = ok & (weight > _ENOUGH * full)
+            values[c] = np.where(masks[c], smooth(np.where(ok, image, 0.0)) / np.maximum(weight, 1e-300), 0.0)
+        return values, masks
+
+
+def criterion(fixed: Stack, sampled: Stack, sigma: float, *, stride: int = 1) -> Criterion:
+    """Pairs smoothed by `sigma` um; the sampled raster also by the fixed one's pixels where these are larger."""
+    own, own_ok = fixed.smoothed(sigma, (0.0, 0.0))
+    box = tuple(f if f > s else 0.0 for f, s in zip(fixed.raster.pixel, sampled.raster.pixel, strict=True))
+    other, other_ok = sampled.smoothed(sigma, (box[0], box[1]))
+    thin = (slice(None), slice(stride // 2, None, stride), slice(stride // 2, None, stride))
+    own, own_ok = np.ascontiguousarray(own[thin]), np.ascontiguousarray(own_ok[thin])
+    r = fixed.raster
+    first = tuple(f + stride // 2 * p for f, p in zip(r.first, r.pixel, strict=True))
+    raster = Raster(own.shape[1:], (r.pixel[0] * stride, r.pixel[1] * stride), (first[0], first[1]))
+    pairs = tuple(pair(*four) for four in zip(own, own_ok, other, other_ok, strict=True))
+    return Criterion(pairs, raster, sampled.raster)

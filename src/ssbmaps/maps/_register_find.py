@@ -1,0 +1,186 @@
+"""The map between two stacks: searched for or started from a guess, refined, verified, with its error; or a letter why not.
+
+Arrays only; maps are (2, 3) from um of the fixed raster to um of the sampled one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssbmaps._errors import RegistrationError
+from ssbmaps.maps._map_error import pair_shifts
+from ssbmaps.maps._map_fit import Fitted, finish, step_down
+from ssbmaps.maps._map_images import criterion
+from ssbmaps.maps._map_search import search
+from ssbmaps.maps._map_support import Support, support
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ssbmaps.maps._map_images import Stack
+    from ssbmaps.maps._map_search import Candidate
+
+    Floats = NDArray[np.float64]
+
+_TRIED = 4  # candidates that are refined
+_APART = 2.0  # coarse pixels
+_CHANCE = 1e-4  # of unrelated maps to be taken for related
+_NEAR = 0.05  # by which a refined scale may leave the range that was searched
+_DISAGREE = 0.05  # p below which pairs widen the error
+_WITHIN = 400  # placements that a refinement from a guess can reach
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for: kind of map, range of rotation (degrees) and scale factor either way, least overlap."""
+
+    model: str
+    rotation: float
+    scale: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The fit, its support, how many placements it was chosen among, the overlap, and whether the pairs agree (p)."""
+
+    fit: Fitted
+    support: Support
+    trials: float
+    overlap: float
+    agreement: float
+
+
+def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, subject: str) -> Found:
+    """The map with most mutual information, verified; RegistrationError says what speaks against it."""
+    if start is not None:
+        step, trials, starts = 4 * max(fixed.raster.pixel), float(_WITHIN), [start]
+    else:
+        candidates, step, trials = _candidates(fixed, sampled, wanted)
+        starts = _apart([c.matrix for c in candidates], fixed, _APART * step)[:_TRIED]
+        if not starts:
+            raise RegistrationError(f"{subject}: {_nothing(fixed, sampled, wanted)}")
+    best = _best(fixed, sampled, starts, wanted, step)
+    fit = finish(fixed, sampled, best, model=wanted.model)
+    seen = support(fit.criterion, fit.g)
+    overlap = fit.criterion.overlap(fit.g)
+    faults = _faults(fit, seen, trials, overlap, wanted)
+    if faults:
+        raise RegistrationError(f"{subject}: {' '.join(faults)}{_mirrored(fixed, sampled, wanted, fit)}")
+    agreement, factor = _agreement(fit)
+    return Found(replace(fit, covariance=fit.covariance * factor), seen, trials, overlap, agreement)
+
+
+def _grid(wanted: Wanted) -> tuple[Floats, list[float]]:
+    """Rotations every 2 degrees and scales every 3 per cent: a twentieth of the map's side at its edges, as the search needs."""
+    angles = np.arange(0, wanted.rotation + 1e-9, 2.0) if wanted.model != "translation" else np.zeros(1)
+    angles = np.unique(np.concatenate([-angles, angles]))
+    free = wanted.model in ("similarity", "affine")
+    steps = int(np.ceil(np.log(wanted.scale) / np.log(1.03) - 1e-9)) if free else 0
+    return angles, [1.03**k for k in range(-steps, steps + 1)]
+
+
+def _candidates(fixed: Stack, sampled: Stack, wanted: Wanted) -> tuple[list[Candidate], float, float]:
+    angles, scales = _grid(wanted)
+    found, step = search(fixed, sampled, angles=angles, scales=scales, least_overlap=wanted.overlap)
+    return found, step, _placements(found, fixed, sampled, step)
+
+
+def _placements(found: list[Candidate], fixed: Stack, sampled: Stack, step: float) -> float:
+    """How many independent placements were looked at: of neighbouring shifts, rotations and scales about one in 36 is."""
+    rasters = zip(fixed.raster.shape, fixed.raster.pixel, sampled.raster.shape, sampled.raster.pixel, strict=True)
+    sides = [(f * fp + s * sp) / step for f, fp, s, sp in rasters]
+    return max(len(found) * float(np.prod(sides)) / 36, 1.0)
+
+
+def _apart(maps: list[Floats], fixed: Stack, distance: float) -> list[Floats]:
+    """Those of `maps` that put a corner of the fixed raster `distance` um or more from where any earlier one puts it."""
+    low = np.array(fixed.raster.first)
+    high = low + (np.array(fixed.raster.shape) - 1) * fixed.raster.pixel
+    places = np.array([(y, x, 1) for y in (low[0], high[0]) for x in (low[1], high[1])])
+    kept: list[Floats] = []
+    for one in maps:
+        if all(np.hypot(*(places @ (one - other).T).T).max() >= distance for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _best(fixed: Stack, sampled: Stack, starts: list[Floats], wanted: Wanted, step: float) -> Floats:
+    """The start with most information in all, refined from smoothing by `step` um to nearly a pixel; those that meet are one."""
+    sigma, left = step, starts
+    while sigma > 1.4 * min(fixed.raster.pixel):
+        refined = [step_down(fixed, sampled, m, model=wanted.model, sigma=sigma) for m in left]
+        refined.sort(key=lambda r: -r[1])
+        left = _apart([matrix for matrix, _ in refined], fixed, sigma)[: max(len(left) // 2, 1)]
+        sigma /= 2
+    return left[0]
+
+
+def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: Wanted) -> list[str]:
+    """What speaks against the map, each as a sentence."""
+    faults = []
+    chance = seen.chance(trials)
+    if chance > _CHANCE:
+        faults.append(
+            f"the best place found does not stand out: held-out evidence speaks for it in {seen.positive} of {seen.blocks} "
+            f"blocks, and the best of about {trials:.0f} placements would reach that with probability {chance:.2g}. The maps may "
+            "not overlap, show nothing in common, or be too noisy; name other pairs, sum scans, or give initial= or landmarks=."
+        )
+    sizes = np.linalg.svd(fit.matrix[:, :2], compute_uv=False)
+    high, low = wanted.scale * (1 + _NEAR), 1 / (wanted.scale * (1 + _NEAR))
+    if np.linalg.det(fit.matrix[:, :2]) <= 0:
+        faults.append("the best map is mirrored.")
+    elif sizes[0] > high or sizes[1] < low:
+        faults.append(
+            f"the best map scales by {sizes[1]:.3f} to {sizes[0]:.3f}, outside {low:.3f} to {high:.3f}; look at the stated pixel "
+            "sizes, or widen scale=."
+        )
+    if overlap < wanted.overlap * 0.8:
+        faults.append(f"the maps overlap by {overlap:.0%} of the smaller one, less than overlap={wanted.overlap:g} asks for.")
+    error, side = fit.spread(), max(n * p for n, p in zip(fit.criterion.fixed.shape, fit.criterion.fixed.pixel, strict=True))
+    if not error < 0.05 * side:
+        faults.append(f"the position is known to {error:.3g} um only, of a map of {side:.3g} um.")
+    return faults
+
+
+def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, fit: Fitted) -> str:
+    """A sentence if the mirrored map fits better than what was found."""
+    angles, scales = _grid(wanted)
+    found, step = search(fixed, sampled, angles=angles, scales=scales, least_overlap=wanted.overlap, mirror=True)
+    if not found:
+        return ""
+    pixel = min(fixed.raster.pixel)
+    at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / pixel), 1))
+    normal = np.linalg.inv(at.fixed.normal)
+    ends = [np.vstack([m, [0, 0, 1]]) @ normal for m in (found[0].matrix, fit.matrix)]
+    there, here = (support(at, g[:2]) for g in ends)
+    if there.chance(_placements(found, fixed, sampled, step)) < _CHANCE and there.evidence > here.evidence:
+        return " Mirrored about an axis the moving map fits: flip its data along x first, maps.copy(data=maps.data[..., ::-1])."
+    return ""
+
+
+def _nothing(fixed: Stack, sampled: Stack, wanted: Wanted) -> str:
+    sizes = [" x ".join(f"{n * p:.4g}" for n, p in zip(s.raster.shape, s.raster.pixel, strict=True)) for s in (fixed, sampled)]
+    return (
+        f"no placement lets maps of {sizes[0]} um and {sizes[1]} um overlap by overlap={wanted.overlap:g} of the smaller one's "
+        "measured pixels; look at the stated pixel sizes."
+    )
+
+
+def _agreement(fit: Fitted) -> tuple[float, float]:
+    """Whether each pair alone would put the map elsewhere: p of their scatter, and the factor on the covariance it asks for."""
+    from scipy.stats import chi2
+
+    shifts, spreads = pair_shifts(fit.criterion, fit.g)
+    good = np.isfinite(shifts).all(axis=1)
+    if good.sum() < 2:
+        return 1.0, 1.0
+    weights = np.linalg.inv(spreads[good])
+    mean = np.linalg.solve(weights.sum(axis=0), np.einsum("kij,kj->i", weights, shifts[good]))
+    off = shifts[good] - mean
+    total, freedom = float(np.einsum("ki,kij,kj->", off, weights, off)), 2 * (int(good.sum()) - 1)
+    chance = float(chi2.sf(total, freedom))
+    return chance, total / freedom if chance < _DISAGREE else 1.0
