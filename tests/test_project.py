@@ -29,6 +29,7 @@ PAPER = [
         "docs/growth.md",
         "docs/decomposition.md",
         "docs/bridges.md",
+        "docs/registration.md",
     )
 ]
 
@@ -88,7 +89,10 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(lines) == 5
 
 
-@pytest.mark.parametrize(("name", "least"), [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2), ("registration.md", 6)],
+)
 def test_the_pages_examples_run(name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / name

@@ -12,6 +12,7 @@ from ssbmaps.figures._particles import particle_thickness_figure
 from ssbmaps.figures._profiles import profile_figure
 from ssbmaps.figures._quality_figure import quality_figure
 from ssbmaps.figures._rank import rank_figure
+from ssbmaps.figures._registration import registration_figure
 from ssbmaps.figures._save import save
 from ssbmaps.figures._spectrum import spectrum_figure
 from ssbmaps.figures._summary import interphase_summary_figure
@@ -29,6 +30,7 @@ __all__ = [
     "profile_figure",
     "quality_figure",
     "rank_figure",
+    "registration_figure",
     "save",
     "spectrum_figure",
     "thickness_map_figure",
