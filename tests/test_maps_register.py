@@ -108,6 +108,18 @@ class TestPlanted:
         assert off.mean() < 0.15 * PIXEL
         assert np.array_equal(shift.matrix[:2, :2], np.eye(2))
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_two_halves_of_few_counts_lie_on_one_another(self, scene, seed):
+        """Like rasters: linear interpolation draws such maps half a pixel apart, with an error of a tenth of that."""
+        counts, rng = scene[0].sel(fragment="S-").astype(np.int64), np.random.default_rng(seed)
+        first = rng.binomial(counts.values, 0.1)
+        second = rng.binomial(counts.values - first, 0.1 / 0.9)
+        halves = [counts.copy(data=values) for values in (first, second)]
+        shift = quiet(*halves, model="translation", initial=np.eye(3))
+        for value, row in zip(shift.matrix[:2, 2], (2, 5), strict=True):
+            assert abs(value) < 4 * np.sqrt(shift.covariance[row, row])
+            assert abs(value) < 0.3 * PIXEL
+
     def test_auto_takes_the_simplest_that_does(self, scene):
         counts, view, truth = scene
         simplest = register(counts, view, pairs=PAIRS, model="auto")

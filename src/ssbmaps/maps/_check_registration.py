@@ -90,8 +90,8 @@ def check_registration(
     a few pixels are found: the whole map is led to its best affine place, over maps smoothed by four, two and one pixels, and if
     blocks lie away from there by a smooth field through them; each block ends at its own optimum. Errors come from the scatter of
     the scores of 9 parts of a block, so that a block's p-value is that of Hotelling's T², and that of all blocks together
-    Fisher's sum. The transform's own error is in none of them: a displacement that all blocks share and that is no larger than
-    ``position_sd`` is what the transform said of itself.
+    Fisher's sum, no p taken below 0.005. The transform's own error is in none of them: a displacement that all blocks share and
+    that is no larger than ``position_sd`` is what the transform said of itself.
 
     Examples
     --------

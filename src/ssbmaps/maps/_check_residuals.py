@@ -43,9 +43,7 @@ class Left:
 
     def chances(self) -> Floats:
         """How often each block would show this much if it lay where it should."""
-        b = self.blocks
-        one = (Residuals(b.places[i : i + 1], b.shifts[i : i + 1], b.covariances[i : i + 1]) for i in range(len(b.places)))
-        return np.array([r.chance() for r in one])
+        return self.blocks.p_values() if len(self.blocks.places) else np.empty(0)
 
 
 def left_over(reference: Stack, moving: Stack, transform: Transform) -> Left:

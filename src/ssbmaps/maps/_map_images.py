@@ -59,5 +59,25 @@ def criterion(fixed: Stack, sampled: Stack, sigma: float, *, stride: int = 1) ->
     r = fixed.raster
     first = tuple(f + stride // 2 * p for f, p in zip(r.first, r.pixel, strict=True))
     raster = Raster(own.shape[1:], (r.pixel[0] * stride, r.pixel[1] * stride), (first[0], first[1]))
-    pairs = tuple(pair(*four) for four in zip(own, own_ok, other, other_ok, strict=True))
-    return Criterion(pairs, raster, sampled.raster)
+    jitter = _jitter(raster.shape)
+    moved = [_at(image, ok, jitter) for image, ok in zip(own, own_ok, strict=True)]
+    pairs = tuple(pair(*mine, *theirs) for mine, theirs in zip(moved, zip(other, other_ok, strict=True), strict=True))
+    return Criterion(pairs, raster, sampled.raster, jitter)
+
+
+def _jitter(shape: tuple[int, int]) -> Floats:
+    """Offsets (y, x, 2) within a pixel, evenly spread and the same each time: Roberts' additive sequence in two dimensions."""
+    number = np.arange(shape[0] * shape[1], dtype=np.float64)[:, None]
+    plastic = 1.32471795724474602596
+    offsets = (0.5 + number * np.array([1 / plastic, 1 / plastic**2])) % 1 - 0.5
+    return np.asarray(offsets.reshape(*shape, 2))
+
+
+def _at(image: Floats, ok: Bools, jitter: Floats) -> tuple[Floats, Bools]:
+    """The image at its pixels' jittered places, by linear interpolation, and where all neighbours were measured."""
+    from scipy import ndimage
+
+    places = np.moveaxis(jitter, -1, 0) + np.indices(image.shape)
+    values = ndimage.map_coordinates(image, places, order=1, mode="constant", cval=0.0)
+    known = ndimage.map_coordinates(ok.astype(np.float64), places, order=1, mode="constant", cval=0.0)
+    return values, np.asarray(known > 1 - 1e-9)

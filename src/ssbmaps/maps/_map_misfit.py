@@ -32,6 +32,7 @@ _ROUNDS = 4
 _WIDTHS = np.geomspace(0.02, 4, 12)  # of the field, in steps of the raster of blocks' median error … below
 _LENGTHS = (0.1, 0.15, 0.22, 0.33, 0.5, 0.75)  # of the field, in longer sides of the fixed raster
 _FULL = 0.25  # share of a block's pixels that must count
+_FLOOR = 0.005  # of a block's p: how much a single one can say
 _FAR = 16.0  # sampled pixels; a Newton step further than this says nothing
 
 
@@ -43,16 +44,25 @@ class Residuals:
     shifts: Floats
     covariances: Floats
 
+    def p_values(self) -> Floats:
+        """Of each block to lie where it should, by Hotelling's T² with the scatter of its parts."""
+        from scipy.stats import f
+
+        n = _PARTS**2
+        t2 = np.einsum("bi,bij,bj->b", self.shifts, np.linalg.inv(self.covariances), self.shifts)
+        return np.asarray(f.sf(t2 * (n - 2) / (2 * (n - 1)), 2, n - 2))
+
     def chance(self) -> float:
-        """How often blocks that lie where they should would show this much or more (Hotelling's T² each, Fisher's sum)."""
-        from scipy.stats import chi2, f
+        """How often blocks that lie where they should would show this much or more: Fisher's sum, no p taken below 0.005.
+
+        One wild block alone proves nothing; the floor makes the sum smaller, so that the chance is not understated.
+        """
+        from scipy.stats import chi2
 
         if len(self.places) == 0:
             return 1.0
-        n = _PARTS**2
-        t2 = np.einsum("bi,bij,bj->b", self.shifts, np.linalg.inv(self.covariances), self.shifts)
-        each = f.sf(t2 * (n - 2) / (2 * (n - 1)), 2, n - 2)
-        return float(chi2.sf(-2 * np.log(np.maximum(each, 1e-300)).sum(), 2 * len(each)))
+        each = np.maximum(self.p_values(), _FLOOR)
+        return float(chi2.sf(-2 * np.log(each).sum(), 2 * len(each)))
 
     def excess(self) -> float:
         """Root mean square displacement beyond the blocks' own errors, um (0 if there is none)."""

@@ -76,11 +76,15 @@ def _nodes(values: Floats, ok: Bools, first: int, last: int) -> Floats:
 
 @dataclass(frozen=True)
 class Criterion:
-    """Pairs on one fixed and one sampled raster; `bend` (y, x, 2) in um on the sampled raster is added to the map."""
+    """Pairs on one fixed and one sampled raster; `bend` (y, x, 2) in um on the sampled raster is added to the map.
+
+    The fixed values stand for places `jitter` (y, x, 2) fixed pixels from the pixels' centres.
+    """
 
     pairs: tuple[Pair, ...]
     fixed: Raster
     sampled: Raster
+    jitter: Floats
     bend: Floats = field(default_factory=lambda: np.zeros((0, 0, 2)))
 
     @cached_property
@@ -107,7 +111,7 @@ class Criterion:
         def work(job: tuple[Pair, int, int]) -> tuple[Floats, Floats, int]:
             one, start, stop = job
             histogram, slopes = np.zeros(one.size), np.zeros((6, *one.size))
-            n = joint(one.fixed, one.fixed_ok, one.image, one.image_ok, m, bend, start, stop, histogram, slopes)
+            n = joint(one.fixed, one.fixed_ok, one.image, one.image_ok, m, bend, self.jitter, start, stop, histogram, slopes)
             return histogram, slopes, n
 
         parts = parts if len(self.pairs) * int(np.prod(self.fixed.shape)) > _WORTH else 1
@@ -155,7 +159,9 @@ class Criterion:
 
         def work(i: int) -> None:
             p = self.pairs[i]
-            scores(p.fixed, p.fixed_ok, p.image, p.image_ok, m, bend, tables[i], block, value[i], gradient[i], number[i])
+            scores(
+                p.fixed, p.fixed_ok, p.image, p.image_ok, m, bend, self.jitter, tables[i], block, value[i], gradient[i], number[i]
+            )
 
         with ThreadPoolExecutor(max(threads(), 1)) as pool:
             list(pool.map(work, range(len(self.pairs))))

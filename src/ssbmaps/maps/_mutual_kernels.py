@@ -1,10 +1,11 @@
 """Joint histograms of two images under an affine map, with their derivatives; compiled, imported when used.
 
 The fixed image's value falls linearly on two of K nodes, the sampled one's by a cubic B-spline on four of L nodes, so that the
-histogram is smooth in the map's parameters. The sampled image is interpolated linearly; a pixel counts where the fixed image
-and all four neighbours of the sampled one were measured. `m` (2, 3) takes (row, column, 1) of the fixed image to (row, column)
-of the sampled one, and `bend` (rows, columns, 2), if it is not empty, is added to that; derivatives are with respect to the six
-entries of `m`.
+histogram is smooth in the map's parameters. `fixed` holds values at `jitter` (rows, columns, 2) pixels from the pixels' centres:
+linear interpolation of the sampled image smooths differently at each part of a pixel, and where all pixels of two like rasters
+fall on the same part, the information has a false maximum. A pixel counts where the fixed image and all four neighbours of the
+sampled one were measured. `m` (2, 3) takes (row, column, 1) of the fixed image to (row, column) of the sampled one, and `bend`
+(rows, columns, 2), if it is not empty, is added to that; derivatives are with respect to the six entries of `m`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def place(
     image_ok: _Array,
     m: _Array,
     bend: _Array,
+    jitter: _Array,
     j: int,
     i: int,
     nodes: _Array,
@@ -36,8 +38,9 @@ def place(
     """
     if not fixed_ok[j, i]:
         return False
-    y = m[0, 0] * j + m[0, 1] * i + m[0, 2]
-    x = m[1, 0] * j + m[1, 1] * i + m[1, 2]
+    row, column = j + jitter[j, i, 0], i + jitter[j, i, 1]
+    y = m[0, 0] * row + m[0, 1] * column + m[0, 2]
+    x = m[1, 0] * row + m[1, 1] * column + m[1, 2]
     if bend.size > 0:
         y += bend[j, i, 0]
         x += bend[j, i, 1]
@@ -79,6 +82,7 @@ def joint(
     image_ok: _Array,
     m: _Array,
     bend: _Array,
+    jitter: _Array,
     start: int,
     stop: int,
     histogram: _Array,
@@ -92,7 +96,7 @@ def joint(
     n = 0
     for j in range(start, stop):
         for i in range(fixed.shape[1]):
-            if not place(fixed, fixed_ok, image, image_ok, m, bend, j, i, nodes, w):
+            if not place(fixed, fixed_ok, image, image_ok, m, bend, jitter, j, i, nodes, w):
                 continue
             n += 1
             for side in range(2):
@@ -103,11 +107,11 @@ def joint(
                     histogram[k, at] += share * w[1 + s]
                     u = share * w[5 + s]
                     uy, ux = u * w[9], u * w[10]
-                    slopes[0, k, at] += uy * j
-                    slopes[1, k, at] += uy * i
+                    slopes[0, k, at] += uy * (j + jitter[j, i, 0])
+                    slopes[1, k, at] += uy * (i + jitter[j, i, 1])
                     slopes[2, k, at] += uy
-                    slopes[3, k, at] += ux * j
-                    slopes[4, k, at] += ux * i
+                    slopes[3, k, at] += ux * (j + jitter[j, i, 0])
+                    slopes[4, k, at] += ux * (i + jitter[j, i, 1])
                     slopes[5, k, at] += ux
     return n
 
@@ -120,6 +124,7 @@ def scores(
     image_ok: _Array,
     m: _Array,
     bend: _Array,
+    jitter: _Array,
     table: _Array,
     block: _Array,
     value: _Array,
@@ -134,7 +139,7 @@ def scores(
     for j in range(fixed.shape[0]):
         for i in range(fixed.shape[1]):
             b = block[j, i]
-            if b < 0 or not place(fixed, fixed_ok, image, image_ok, m, bend, j, i, nodes, w):
+            if b < 0 or not place(fixed, fixed_ok, image, image_ok, m, bend, jitter, j, i, nodes, w):
                 continue
             here, slope = 0.0, 0.0
             for side in range(2):
@@ -147,9 +152,9 @@ def scores(
             number[b] += 1
             value[b] += here
             uy, ux = slope * w[9], slope * w[10]
-            gradient[b, 0] += uy * j
-            gradient[b, 1] += uy * i
+            gradient[b, 0] += uy * (j + jitter[j, i, 0])
+            gradient[b, 1] += uy * (i + jitter[j, i, 1])
             gradient[b, 2] += uy
-            gradient[b, 3] += ux * j
-            gradient[b, 4] += ux * i
+            gradient[b, 3] += ux * (j + jitter[j, i, 0])
+            gradient[b, 4] += ux * (i + jitter[j, i, 1])
             gradient[b, 5] += ux

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _TRIED = 4  # candidates that are refined
 _APART = 2.0  # coarse pixels
-_CHANCE = 1e-4  # of unrelated maps to be taken for related
+_CHANCE = 1e-5  # of unrelated maps to be taken for related
 _NEAR = 0.05  # by which a refined scale may leave the range that was searched
 _DISAGREE = 0.05  # p below which pairs widen the error
 _WITHIN = 400  # placements that a refinement from a guess can reach
