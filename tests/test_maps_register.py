@@ -112,8 +112,8 @@ class TestPlanted:
     def test_two_halves_of_few_counts_lie_on_one_another(self, scene, seed):
         """Like rasters: linear interpolation draws such maps half a pixel apart, with an error of a tenth of that."""
         counts, rng = scene[0].sel(fragment="S-").astype(np.int64), np.random.default_rng(seed)
-        first = rng.binomial(counts.values, 0.1)
-        second = rng.binomial(counts.values - first, 0.1 / 0.9)
+        first = rng.binomial(counts.values, 0.04)  # 0.7 counts in a pixel of electrolyte
+        second = rng.binomial(counts.values - first, 0.04 / 0.96)
         halves = [counts.copy(data=values) for values in (first, second)]
         shift = quiet(*halves, model="translation", initial=np.eye(3))
         for value, row in zip(shift.matrix[:2, 2], (2, 5), strict=True):
