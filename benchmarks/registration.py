@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ PIXEL, SAM_PIXEL = 0.1, 0.08
 THREE = [("S-", "S LVV"), ("NiO2-", "Ni LMM"), ("PO3-", "P LVV")]
 INVERSE = [("NiO2-", "S LVV")]  # the oxide is dark where sulfur is bright
 KINDS = {"three pairs": THREE, "one pair, inverse contrast": INVERSE}
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def scene(seed: int, *, side: int, rotation: float, shift: float, shape: tuple[int, int]) -> tuple[Any, Any, np.ndarray]:
