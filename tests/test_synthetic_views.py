@@ -148,3 +148,12 @@ def test_sam_levels_of_layers_that_only_the_caller_knows():
     np.testing.assert_allclose(signal.isel(y=-3).mean("x"), [600, 0], atol=1e-4)
     with pytest.raises(SsbmapsError, match=r"(?s)2 faults.*unknown phases Na.*expected 0 counts or more by line"):
         synthetic.sam_maps(section, levels={"Na": {"Li KLL": -1.0}}, **view)
+
+
+def test_every_variable_says_of_which_technique_it_is():
+    section = synthetic.cross_section(shape=(48, 64), n_scans=1, geometry="disc")
+    for made, technique in ((synthetic.sam_maps(section, lines=("S LVV",)), "sam"), (synthetic.raman_map(section), "raman")):
+        assert made.attrs["technique"] == technique
+        for name in made.data_vars:
+            assert made[name].attrs["technique"] == technique
+            assert "polarity" not in made[name].attrs

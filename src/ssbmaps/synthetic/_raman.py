@@ -15,7 +15,7 @@ from ssbmaps.synthetic._levels import DARK_COUNTS, FLUORESCENCE_COUNTS, RAMAN_CO
 from ssbmaps.synthetic._recipe import recipe_of
 from ssbmaps.synthetic._scene import build_scene, stream
 from ssbmaps.synthetic._section import check_seed
-from ssbmaps.synthetic._views import CORE, placement, view, with_rims
+from ssbmaps.synthetic._views import CORE, own_technique, placement, view, with_rims
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,8 +138,8 @@ def raman_map(
         },
     )
     result = finish(result, function=subject, arguments=arguments, sources=[section], long_name="synthetic Raman map")
-    result.attrs.pop("polarity", None)
-    result.attrs.update(technique="raman", source="synthetic", spot_fwhm=float(spot_fwhm), transform=matrix.ravel())
+    own_technique(result, "raman")
+    result.attrs.update(source="synthetic", spot_fwhm=float(spot_fwhm), transform=matrix.ravel())
     check_attrs(result.attrs, subject=subject)
     return result
 

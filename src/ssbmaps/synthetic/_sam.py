@@ -14,7 +14,7 @@ from ssbmaps.synthetic._levels import AUGER_BACKGROUND, AUGER_PEAKS, BACKSCATTER
 from ssbmaps.synthetic._recipe import recipe_of
 from ssbmaps.synthetic._scene import stream
 from ssbmaps.synthetic._section import check_seed
-from ssbmaps.synthetic._views import placement, view
+from ssbmaps.synthetic._views import own_technique, placement, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +131,7 @@ def sam_maps(
         },
     )
     maps = finish(maps, function=subject, arguments=arguments, sources=[section], long_name="synthetic scanning Auger maps")
-    maps.attrs.pop("polarity", None)
-    maps.attrs.update(technique="sam", source="synthetic", beam_fwhm=float(beam_fwhm), transform=matrix.ravel())
+    own_technique(maps, "sam")
+    maps.attrs.update(source="synthetic", beam_fwhm=float(beam_fwhm), transform=matrix.ravel())
     check_attrs(maps.attrs, subject=subject)
     return maps

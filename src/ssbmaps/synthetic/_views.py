@@ -16,6 +16,7 @@ from ssbmaps.synthetic._scene import MARGIN, Scene, build_scene
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import xarray as xr
     from numpy.typing import NDArray
 
     from ssbmaps.synthetic._recipe import Recipe
@@ -74,6 +75,13 @@ def view(
     fields = {**{p: emission[p] for p in recipe.phases}, CORE: coverage["NMC"]}
     images = Imager(list(fields.values()), [blur] * len(fields), frame).image().astype(np.float64)
     return dict(zip(fields, images, strict=True))
+
+
+def own_technique(result: xr.Dataset, technique: str) -> None:
+    """Say in the Dataset and in each variable that they are of `technique`, and not of the section that they were made from."""
+    for one in (result, *result.data_vars.values()):
+        one.attrs.pop("polarity", None)
+        one.attrs["technique"] = technique
 
 
 def with_rims(scene: Scene, chosen: NDArray[np.bool_]) -> Scene:
