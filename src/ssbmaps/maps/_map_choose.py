@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +39,7 @@ def _held_out(fit: Fitted, name: str) -> Floats:
     side = (block // BLOCKS + block % BLOCKS) % 2
     result = np.zeros(BLOCKS**2)
     for half in (0, 1):
-        others = replace(at, pairs=tuple(replace(p, fixed_ok=p.fixed_ok & (side != half)) for p in at.pairs))
+        others = at.on(side != half)
         model = model_at(name, at)
         q, _ = climb(others, model, fit.matrix)
         g, _ = model.map(q)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BLOCKS = 8  # along each side
-_STEP = 0.25  # fixed pixels; for differences of gradients
+_STEP = 0.05  # fixed pixels; for differences of gradients: with a quarter, edges one pixel wide look half as sharp
 _ROUNDS, _REST = 30, 0.02  # steps of a pair on its own, and how small the last one is, sampled pixels
 
 
@@ -33,18 +33,15 @@ def blocks(criterion: Criterion, along: int = BLOCKS) -> NDArray[np.int64]:
 
 
 def curvature(criterion: Criterion, model: MapModel, q: Floats) -> Floats:
-    """(P, P) second derivatives of minus the mutual information per pixel, by central differences of its gradient."""
+    """(P, P) second derivatives of minus the mutual information per pixel, by differences of its gradient."""
     step = _STEP * min(criterion.fixed.pixel)
-    rows = []
-    for i in range(model.size):
-        change = np.zeros(model.size)
-        change[i] = step
-        sides = []
-        for sign in (1, -1):
-            g, jacobian = model.map(q + sign * change)
-            sides.append(criterion.value(g)[1] @ jacobian)
-        rows.append((sides[1] - sides[0]) / (2 * step))
-    hessian = np.array(rows)
+
+    def gradient(change: Floats) -> Floats:
+        g, jacobian = model.map(q + change)
+        return np.asarray(criterion.value(g)[1] @ jacobian)
+
+    here = gradient(np.zeros(model.size))
+    hessian = np.array([here - gradient(change) for change in step * np.eye(model.size)]) / step
     return np.asarray((hessian + hessian.T) / 2)
 
 

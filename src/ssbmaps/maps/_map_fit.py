@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps._errors import RegistrationError
-from ssbmaps.maps._map_error import covariance
+from ssbmaps.maps._map_error import covariance, curvature
 from ssbmaps.maps._map_images import criterion
 from ssbmaps.maps._map_models import MapModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ssbmaps.maps._map_images import Stack
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 WIDTHS = (1.0, 2.0)  # fixed pixels; smoothing of the last step, the better known one is taken
 _STEPS = 80
-_SMALL = {"coarse": 0.3, "fine": 0.003}  # nats over all pixels; half a nat is one standard error
+_COARSE = 0.3  # nats over all pixels, less than which a step must gain to be the last
+_NEAR, _FAR = 4.0, 30.0  # units of the steps (half a nat is one): how near the scores take over, how far they may lead
+_REST = 0.1  # of the way from there; the last step's length
+_THIN = 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,6 @@ class Fitted:
     matrix: Floats
     covariance: Floats
     blocks: int
-    value: float  # nats per pixel
     sigma: float  # um
     criterion: Criterion
     model: MapModel
@@ -67,52 +71,99 @@ def model_at(name: str, at: Criterion) -> MapModel:
     return MapModel(name, (float(half[0]), float(half[1])))
 
 
-def climb(at: Criterion, model: MapModel, matrix: Floats, *, accuracy: str = "fine") -> tuple[Floats, float]:
-    """The parameters with most mutual information near `matrix`, and that, nats per pixel."""
+def climb(at: Criterion, model: MapModel, matrix: Floats) -> tuple[Floats, float]:
+    """The parameters with most mutual information about `matrix`, and that, nats per pixel; quasi-Newton steps from afar."""
     from scipy.optimize import minimize
 
-    start = model.of(matrix @ np.linalg.inv(at.fixed.normal))
-    scale = min(at.fixed.pixel)
-
-    def fall(p: Floats) -> tuple[float, Floats]:
-        g, jacobian = model.map(p * scale)
-        value, gradient = at.value(g)
-        return -value, -(gradient @ jacobian) * scale
-
-    pixels = max(int(at.pairs[0].fixed_ok.sum()), 1)
-    options = {"maxiter": _STEPS, "ftol": _SMALL[accuracy] / pixels, "gtol": 1e-7}
+    start, scale, pixels = model.of(matrix @ np.linalg.inv(at.fixed.normal)), min(at.fixed.pixel), _pixels(at)
+    fall = _fall(at, model, np.eye(model.size) * scale)
+    options = {"maxiter": _STEPS, "ftol": _COARSE / pixels, "gtol": 1e-7}
     found = minimize(fall, start / scale, jac=True, method="L-BFGS-B", options=options)
     return found.x * scale, -float(found.fun)
 
 
-def step_down(fixed: Stack, sampled: Stack, matrix: Floats, *, model: str, sigma: float) -> tuple[Floats, float]:
-    """Refine at smoothing by `sigma` um, on as few pixels as that allows; the map, and its information times the overlap."""
-    at = criterion(fixed, sampled, sigma, stride=max(int(sigma / min(fixed.raster.pixel)), 1))
+def settle(at: Criterion, model: MapModel, matrix: Floats) -> Floats:
+    """The parameters near `matrix` at which the scores sum to zero, from a distance of few pixels.
+
+    Newton steps within a trusted region as long as the information grows, then on the scores alone: the information jumps a
+    little where a pixel enters or leaves the overlap, its gradient is the smooth thing, and what the error is told of. The
+    curvature is that of a third of the rows, mended as the steps go. In the units of the steps every curvature is 1.
+    """
+    from scipy.optimize import minimize, root
+
+    start, pixels = model.of(matrix @ np.linalg.inv(at.fixed.normal)), _pixels(at)
+    rows = np.arange(at.fixed.shape[0]) % _THIN == 0
+    bent = curvature(at.on(rows[:, None]), model, start) * pixels
+    values, axes = np.linalg.eigh(bent)
+    units = axes / np.sqrt(np.maximum(np.abs(values), 1e-6 * np.abs(values).max()))
+    fall, bent = _fall(at, model, units), units.T @ bent @ units
+
+    def in_nats(p: Floats) -> tuple[float, Floats]:
+        value, gradient = fall(p)
+        return value * pixels, gradient * pixels
+
+    options = {"maxiter": _STEPS, "gtol": _NEAR, "initial_trust_radius": _FAR, "max_trust_radius": 1e4}
+    first = np.linalg.solve(units, start)
+    near = minimize(in_nats, first, jac=True, hess=lambda _: bent, method="trust-exact", options=options).x
+    rest = {"xtol": _REST, "maxfev": _STEPS, "factor": _NEAR}
+    found = root(lambda p: in_nats(near + p)[1], np.zeros(model.size), jac=lambda _: bent, method="hybr", options=rest)
+    far = not found.success or np.linalg.norm(found.x) > _FAR
+    return np.asarray(units @ (near if far else near + found.x))
+
+
+def _pixels(at: Criterion) -> int:
+    return max(int((at.pairs[0].node >= 0).sum()), 1)
+
+
+def _fall(at: Criterion, model: MapModel, units: Floats) -> Callable[[Floats], tuple[float, Floats]]:
+    """Minus the information per pixel of parameters `units` @ p, and its gradient."""
+
+    def fall(p: Floats) -> tuple[float, Floats]:
+        g, jacobian = model.map(units @ p)
+        value, gradient = at.value(g)
+        return -value, -(gradient @ jacobian) @ units
+
+    return fall
+
+
+def step_down(at: Criterion, matrix: Floats, *, model: str) -> tuple[Floats, float]:
+    """The map refined on a coarse criterion, and its information times the overlap."""
     kind = model_at(model, at)
-    q, value = climb(at, kind, matrix, accuracy="coarse")
+    q, value = climb(at, kind, matrix)
     g, _ = kind.map(q)
     return g @ at.fixed.normal, value * min(at.overlap(g), 1.0)
 
 
 def finish(fixed: Stack, sampled: Stack, matrix: Floats, *, model: str) -> Fitted:
-    """The last step, at full resolution, with the smoothing that leaves the smaller error."""
-    best: Fitted | None = None
-    for width in WIDTHS:
-        sigma = width * min(fixed.raster.pixel)
-        at = criterion(fixed, sampled, sigma)
-        kind = model_at(model, at)
-        q, value = climb(at, kind, matrix)
-        g, slopes = kind.map(q)
-        try:
-            spread, number = covariance(at, kind, q)
-        except np.linalg.LinAlgError:
-            continue
-        if not np.isfinite(spread).all() or (np.diag(spread) < 0).any():
-            continue
-        outer = np.kron(np.eye(2), at.fixed.normal.T) @ slopes
-        found = Fitted(g @ at.fixed.normal, outer @ spread @ outer.T, number, value, sigma, at, kind)
-        if best is None or found.spread() < best.spread():
-            best = found
+    """The last step, at full resolution: with little smoothing, and with more where that leaves the smaller error."""
+    pixel = min(fixed.raster.pixel)
+    fine, wide = (criterion(fixed, sampled, w * pixel) for w in WIDTHS)
+    best = _settled(fine, matrix, model, WIDTHS[0] * pixel)
+    other = _fitted(wide, model_at(model, wide), matrix if best is None else best.matrix, WIDTHS[1] * pixel)
+    if best is None or (other is not None and other.spread() < best.spread()):
+        other = _settled(wide, matrix if best is None else best.matrix, model, WIDTHS[1] * pixel)
+        if best is None or (other is not None and other.spread() < best.spread()):
+            best = other
     if best is None:
         raise RegistrationError("the maps hold too little structure in common to say where one lies on the other.")
     return best
+
+
+def _settled(at: Criterion, matrix: Floats, model: str, sigma: float) -> Fitted | None:
+    """The fit near `matrix`; None where nothing holds it."""
+    kind = model_at(model, at)
+    g, _ = kind.map(settle(at, kind, matrix))
+    return _fitted(at, kind, g @ at.fixed.normal, sigma)
+
+
+def _fitted(at: Criterion, kind: MapModel, matrix: Floats, sigma: float) -> Fitted | None:
+    """The map with the error that it has, or would have where it is; None where nothing holds it."""
+    g, slopes = kind.map(q := kind.of(matrix @ np.linalg.inv(at.fixed.normal)))
+    try:
+        spread, number = covariance(at, kind, q)
+    except np.linalg.LinAlgError:
+        return None
+    if not np.isfinite(spread).all() or (np.diag(spread) < 0).any():
+        return None
+    outer = np.kron(np.eye(2), at.fixed.normal.T) @ slopes
+    return Fitted(g @ at.fixed.normal, outer @ spread @ outer.T, number, sigma, at, kind)

@@ -28,25 +28,29 @@ class Stack:
 
     def smoothed(self, sigma: float, box: tuple[float, float]) -> tuple[Floats, Bools]:
         """Smoothed by a Gaussian of `sigma` um and a box of (y, x) um, over measured pixels only."""
-        from scipy import ndimage
-
         width = [sigma / p for p in self.raster.pixel]
         sides = [max(round(b / p), 1) for b, p in zip(box, self.raster.pixel, strict=True)]
-
-        def smooth(image: Floats) -> Floats:
-            image = ndimage.gaussian_filter(image, width, mode="constant", truncate=3)
-            for axis, side in enumerate(sides):
-                if side > 1:
-                    image = ndimage.uniform_filter1d(image, side, axis, mode="constant")
-            return image
-
+        full = np.multiply.outer(*(_blur(np.ones(n), [w], [s]) for n, w, s in zip(self.raster.shape, width, sides, strict=True)))
         values, masks = np.empty_like(self.values), np.empty_like(self.ok)
-        full = smooth(np.ones(self.raster.shape))
         for c, (image, ok) in enumerate(zip(self.values, self.ok, strict=True)):
-            weight = smooth(ok.astype(np.float64))
-            masks[c] = ok & (weight > _ENOUGH * full)
-            values[c] = np.where(masks[c], smooth(np.where(ok, image, 0.0)) / np.maximum(weight, 1e-300), 0.0)
+            if c and np.array_equal(ok, self.ok[c - 1]):
+                masks[c] = masks[c - 1]
+            else:
+                weight = full if ok.all() else _blur(ok.astype(np.float64), width, sides)
+                masks[c] = ok & (weight > _ENOUGH * full)
+            values[c] = np.where(masks[c], _blur(np.where(ok, image, 0.0), width, sides) / np.maximum(weight, 1e-300), 0.0)
         return values, masks
+
+
+def _blur(image: Floats, width: list[float], sides: list[int]) -> Floats:
+    """By a Gaussian of `width` and a box of `sides` pixels along each axis; beyond the edge lies 0."""
+    from scipy import ndimage
+
+    image = ndimage.gaussian_filter(image, width, mode="constant", truncate=3)
+    for axis, side in enumerate(sides):
+        if side > 1:
+            image = ndimage.uniform_filter1d(image, side, axis, mode="constant")
+    return np.asarray(image)
 
 
 def criterion(fixed: Stack, sampled: Stack, sigma: float, *, stride: int = 1) -> Criterion:
@@ -79,5 +83,7 @@ def _at(image: Floats, ok: Bools, jitter: Floats) -> tuple[Floats, Bools]:
 
     places = np.moveaxis(jitter, -1, 0) + np.indices(image.shape)
     values = ndimage.map_coordinates(image, places, order=1, mode="constant", cval=0.0)
+    if ok.all():
+        return values, np.all([(p >= 0) & (p <= n - 1) for p, n in zip(places, image.shape, strict=True)], axis=0)
     known = ndimage.map_coordinates(ok.astype(np.float64), places, order=1, mode="constant", cval=0.0)
     return values, np.asarray(known > 1 - 1e-9)

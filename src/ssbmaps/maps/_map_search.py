@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from ssbmaps.maps._map_images import Stack
@@ -22,9 +20,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-_LEVELS = 5
-_SIDE = 72  # px; the fixed map is brought to about this many along its longer side
+_LEVELS = 4
+_TURN, _STRETCH = 144.0, 2.13  # px times degrees, and times logarithm of scale, between neighbours of the grid
 _SPACING = 3.0  # coarse pixels; two places nearer than this, at the edges of the map, are one
+
+
+def grid(side: int, rotation: float, scale: float) -> tuple[Floats, list[float]]:
+    """Rotations (degrees) and scales in steps that move the edges of a map of `side` pixels by little more than one."""
+    turn = np.arange(0, rotation + 1e-9, _TURN / side)
+    turn = np.append(turn, rotation) if turn[-1] < rotation - 1e-9 else turn
+    steps = int(np.ceil(np.log(scale) * side / _STRETCH - 1e-9))
+    return np.unique(np.concatenate([-turn, turn])), [float(np.exp(_STRETCH / side * k)) for k in range(-steps, steps + 1)]
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,23 @@ class Candidate:
 
 
 def search(
-    fixed: Stack, sampled: Stack, *, angles: Floats, scales: Sequence[float], least_overlap: float, mirror: bool = False
+    fixed: Stack,
+    sampled: Stack,
+    *,
+    side: int,
+    rotation: float,
+    scale: float,
+    least_overlap: float,
+    mirror: bool = False,
 ) -> tuple[list[Candidate], float]:
-    """The best translation for each rotation (degrees) and scale, best first; and the side of a coarse pixel in um.
+    """The best translation for each rotation and scale, best first; and the side of a coarse pixel in um.
 
-    `least_overlap` is the least share of the smaller map. With `mirror`, x of the sampled map is turned round first.
+    The fixed map is brought to about `side` pixels along its longer side. `rotation` is in degrees either way, `scale` a factor
+    either way, `least_overlap` the least share of the smaller map. With `mirror`, x of the sampled map is turned round first.
     """
-    step = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True)) / _SIDE
+    step = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True)) / side
     step = max(step, *fixed.raster.pixel, *sampled.raster.pixel)
+    angles, scales = grid(side, rotation, scale)
     own, own_ok = _coarse(fixed, step)
     spectra = _Spectra(own, own_ok)
     smooth, smooth_ok = sampled.smoothed(step / 2, (0.0, 0.0))
@@ -76,7 +91,7 @@ def _coarse(stack: Stack, step: float) -> tuple[Floats, Bools]:
     at = [(np.arange(n) + 0.5) * step / p - 0.5 for n, p in zip(shape, stack.raster.pixel, strict=True)]
     places = np.stack(np.meshgrid(*at, indexing="ij"))
     images = np.stack([ndimage.map_coordinates(v, places, order=1, mode="nearest") for v in values])
-    masks = np.stack([ndimage.map_coordinates(m.astype(np.float32), places, order=1, mode="nearest") > 0.5 for m in ok])
+    masks = np.stack([_half(m, places) for m in ok])
     return images, masks
 
 
@@ -93,8 +108,15 @@ def _turned(smooth: Floats, ok: Bools, stack: Stack, turn: Floats, step: float) 
     at = np.moveaxis((grid @ np.linalg.inv(turn).T - first) / pixel, -1, 0)
     inside = np.all([(a >= -0.5) & (a <= n - 0.5) for a, n in zip(at, stack.raster.shape, strict=True)], axis=0)
     images = np.stack([ndimage.map_coordinates(v, at, order=1, mode="nearest") for v in smooth])
-    masks = np.stack([inside & (ndimage.map_coordinates(m.astype(np.float32), at, order=1, mode="nearest") > 0.5) for m in ok])
+    masks = np.stack([inside & (True if m.all() else _half(m, at)) for m in ok])
     return images, masks, corner
+
+
+def _half(mask: Bools, at: Floats) -> Bools:
+    """Where more than half of what lies around was measured."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.map_coordinates(mask.astype(np.float32), at, order=1, mode="nearest") > 0.5)
 
 
 def _levels(image: Floats, mask: Bools) -> Floats:
@@ -127,24 +149,28 @@ class _Spectra:
         other = masks.shape[1:]
         size = tuple(fft.next_fast_len(-(-(a + b) // 16) * 16, real=True) for a, b in zip(self.shape, other, strict=True))
         own = self._transforms((size[0], size[1]))
-        evidence = np.zeros(size, np.float32)
-        allowed = np.ones(size, bool)
-        number = np.zeros(size)
-        for c, levels in enumerate(own):
-            theirs = np.conj(fft.rfft2(_levels(images[c], masks[c]), size, axes=(1, 2)))
-            joint = fft.irfft2(levels[:, None] * theirs[None], size, axes=(2, 3))
-            joint = np.maximum(joint, 0)
-            number = joint.sum(axis=(0, 1))
-            least = least_overlap * min(self.levels[c].sum(), masks[c].sum())
-            allowed &= number >= max(least, 1.0)
-            evidence += _xlogx(joint).sum(axis=(0, 1)) - _xlogx(joint.sum(axis=0)).sum(axis=0)
-            evidence += _xlogx(number) - _xlogx(joint.sum(axis=1)).sum(axis=0)
-            evidence -= (_LEVELS - 1) ** 2 / 2  # what chance alone gives
-        if not allowed.any():
+        seen = [_levels(i, m) for i, m in zip(images, masks, strict=True)]
+        spectra = [np.conj(fft.rfft2(lv, size, axes=(1, 2))) for lv in seen]
+        least = [least_overlap * min(a.sum(), m.sum()) for a, m in zip(self.levels, masks, strict=True)]
+        number = [fft.irfft2(a.sum(axis=0) * b.sum(axis=0), size) for a, b in zip(own, spectra, strict=True)]
+        allowed = np.flatnonzero(np.all([n >= max(k, 1.0) - 0.5 for n, k in zip(number, least, strict=True)], axis=0))
+        if len(allowed) == 0:
             return None
-        at = np.unravel_index(int(np.argmax(np.where(allowed, evidence, -np.inf))), size)
-        rows, columns = (int(i) if i < n else int(i) - s for i, n, s in zip(at, self.shape, size, strict=True))
-        return (rows, columns), float(evidence[at]), int(number[at])
+        evidence = np.zeros(len(allowed), np.float32)
+        for a, b in zip(own, spectra, strict=True):
+            joint = fft.irfft2(a[:, None] * b[None], size, axes=(2, 3)).reshape(_LEVELS, _LEVELS, -1)[:, :, allowed]
+            evidence += _evidence(np.maximum(joint, 0))
+        best = int(np.argmax(evidence))
+        rows, columns = np.unravel_index(int(allowed[best]), size)
+        row, column = (int(i) if i < n else int(i) - s for i, n, s in zip((rows, columns), self.shape, size, strict=True))
+        return (row, column), float(evidence[best]), int(number[-1].flat[allowed[best]] + 0.5)
+
+
+def _evidence(joint: Floats) -> Floats:
+    """Mutual information (N) of joint histograms (K, L, N), in nats over all pixels, less what chance alone gives."""
+    sums = joint.sum(axis=(0, 1)), joint.sum(axis=0), joint.sum(axis=1)
+    found = _xlogx(joint).sum(axis=(0, 1)) + _xlogx(sums[0])
+    return np.asarray(found - _xlogx(sums[1]).sum(axis=0) - _xlogx(sums[2]).sum(axis=0) - (_LEVELS - 1) ** 2 / 2)
 
 
 def _xlogx(values: Floats) -> Floats:

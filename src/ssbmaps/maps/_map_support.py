@@ -8,7 +8,7 @@ much there is to see in a block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,8 +53,8 @@ def support(at: Criterion, g: Floats) -> Support:
     side = (block // _ALONG + block % _ALONG) % 2
     evidence, number = np.zeros(_ALONG**2), np.zeros(_ALONG**2)
     for half in (0, 1):
-        others = replace(at, pairs=tuple(replace(p, fixed_ok=p.fixed_ok & (side != half)) for p in at.pairs))
-        tables = [_odds(h) for h, _, _ in others.histograms(g)]
+        others = at.on(side != half)
+        tables = [_odds(p.histogram) for p in others.placed(g)]
         value, _, n = at.scores(g, tables, np.where(side == half, block, -1))
         evidence[: value.shape[1]] += value.sum(axis=0)
         number[: n.shape[1]] += n[0]

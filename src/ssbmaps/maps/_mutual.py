@@ -7,24 +7,27 @@ Arrays only. Lengths are um. The parameters are the six entries of G (2, 3): (u,
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssbmaps._threads import threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
 _TAIL = 0.1  # per cent of the pixels at either end, whose values are moved to the end of the range
 _BINS = (8, 48)
-_WORTH = 200_000  # pixels; with fewer, starting threads takes longer than the work
+_WORTH = 400_000  # pixels; with fewer, starting threads takes longer than the work
+_UNMEASURED = -1e30
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,11 @@ class Raster:
 
 @dataclass(frozen=True)
 class Pair:
-    """One channel on both rasters, in nodes of the histogram; where both were measured."""
+    """One channel on both rasters, in nodes of the histogram."""
 
-    fixed: Floats
-    fixed_ok: Bools
-    image: Floats
-    image_ok: Bools
+    node: NDArray[np.int32]  # of the fixed raster's values; -1 where one does not count
+    share: Singles  # how much of them falls on the next node
+    image: Singles  # the sampled raster's values; far below 0 where one was not measured
     size: tuple[int, int]  # nodes (K, L)
 
 
@@ -64,14 +66,26 @@ def pair(fixed: Floats, fixed_ok: Bools, image: Floats, image_ok: Bools) -> Pair
     """A pair whose values fall on as many nodes as the number of pixels carries: 0.8 ∛n, as for a histogram."""
     n = min(int(fixed_ok.sum()), int(image_ok.sum()))
     k = int(np.clip(round(0.8 * n ** (1 / 3)), *_BINS))
-    return Pair(_nodes(fixed, fixed_ok, 0, k - 1), fixed_ok, _nodes(image, image_ok, 1, k), image_ok, (k, k + 3))
+    own, other = _nodes(fixed, fixed_ok, 0, k - 1), _nodes(image, image_ok, 1, k)
+    node = own.astype(np.int32)
+    share = (own - node).astype(np.float32)
+    seen = np.where(image_ok, other, _UNMEASURED).astype(np.float32)
+    return Pair(np.where(fixed_ok, node, np.int32(-1)), share, seen, (k, k + 3))
 
 
 def _nodes(values: Floats, ok: Bools, first: int, last: int) -> Floats:
     """Values linearly on first … last, the tails cut, never quite reaching last."""
     low, high = np.percentile(values[ok], [_TAIL, 100 - _TAIL])
-    scaled = np.clip((values - low) / max(high - low, 1e-300), 0, 1 - 1e-9) * (last - first) + first
-    return np.where(ok, scaled, float(first))
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-300), 0, 1 - 1e-6) * (last - first) + first)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A pair under a map: what each fixed pixel sees (y, x, 3), the joint histogram (K, L), and how many pixels count."""
+
+    seen: Singles
+    histogram: Floats
+    n: int
 
 
 @dataclass(frozen=True)
@@ -102,70 +116,80 @@ class Criterion:
         by_pixel = slopes.reshape(*slopes.shape[:-1], 2, 3) / np.array(self.sampled.pixel)[:, None]
         return np.asarray((by_pixel @ self._inner.T).reshape(slopes.shape))
 
-    def histograms(self, g: Floats) -> list[tuple[Floats, Floats, int]]:
-        """For each pair its joint histogram (K, L), the derivative (K, L, 6), and the number of pixels that count."""
-        from ssbmaps.maps._mutual_kernels import joint
+    def on(self, mask: Bools) -> Criterion:
+        """The same on the fixed pixels of `mask` alone."""
+        return replace(self, pairs=tuple(replace(p, node=np.where(mask, p.node, np.int32(-1))) for p in self.pairs))
 
-        m, bend, parts = self.pixels(g), self.bend / self.sampled.pixel, max(threads(), 1)
+    def placed(self, g: Floats) -> list[Placed]:
+        """Where the pixels of each pair fall under G, and the histogram that they fill."""
+        from ssbmaps.maps._mutual_kernels import fill, place
 
-        def work(job: tuple[Pair, int, int]) -> tuple[Floats, Floats, int]:
-            one, start, stop = job
-            histogram, slopes = np.zeros(one.size), np.zeros((6, *one.size))
-            n = joint(one.fixed, one.fixed_ok, one.image, one.image_ok, m, bend, self.jitter, start, stop, histogram, slopes)
-            return histogram, slopes, n
-
-        parts = parts if len(self.pairs) * int(np.prod(self.fixed.shape)) > _WORTH else 1
-        cuts = np.linspace(0, self.fixed.shape[0], parts + 1).astype(int)
-        jobs = [(p, a, b) for p in self.pairs for a, b in pairwise(cuts)]
-        if parts == 1:
-            done = list(map(work, jobs))
-        else:
-            with ThreadPoolExecutor(parts) as pool:
-                done = list(pool.map(work, jobs))
+        m, bend = self.pixels(g), self.bend / self.sampled.pixel
         result = []
-        for i in range(len(self.pairs)):
-            mine = done[i * parts : (i + 1) * parts]
-            histogram, slopes = np.sum([h for h, _, _ in mine], axis=0), np.sum([s for _, s, _ in mine], axis=0)
-            result.append((histogram, self._chain(np.moveaxis(slopes, 0, -1)), sum(n for _, _, n in mine)))
+        for one in self.pairs:
+            seen = np.empty((*self.fixed.shape, 3), np.float32)
+
+            def work(start: int, stop: int, one: Pair = one, seen: Singles = seen) -> tuple[int, Floats]:
+                histogram = np.zeros(one.size)
+                n = place(one.node, one.image, m, bend, self.jitter, start, stop, seen)
+                fill(one.node, one.share, seen, start, stop, histogram)
+                return n, histogram
+
+            done = _by_rows(work, self.fixed.shape)
+            result.append(Placed(seen, np.sum([h for _, h in done], axis=0), sum(n for n, _ in done)))
         return result
 
     def value(self, g: Floats) -> tuple[float, Floats]:
         """Mutual information per pixel, summed over the pairs, in nats; and its gradient (6)."""
-        total, gradient = 0.0, np.zeros(6)
-        for histogram, slopes, n in self.histograms(g):
-            if n == 0:
+        from ssbmaps.maps._mutual_kernels import gradient
+
+        total, slopes = 0.0, np.zeros(6)
+        for one, at in zip(self.pairs, self.placed(g), strict=True):
+            if at.n == 0:
                 continue
-            table = odds(histogram, n)
-            total += float((histogram * table).sum()) / n
-            gradient += np.tensordot(table, slopes, axes=2) / n
-        return total, gradient
+            table = odds(at.histogram, at.n)
+
+            def work(start: int, stop: int, one: Pair = one, at: Placed = at, table: Floats = table) -> Floats:
+                part = np.zeros(6)
+                gradient(one.node, one.share, at.seen, self.jitter, table, start, stop, part)
+                return part
+
+            total += float((at.histogram * table).sum()) / at.n
+            slopes += np.sum(_by_rows(work, self.fixed.shape), axis=0) / at.n
+        return total, self._chain(slopes)
 
     def overlap(self, g: Floats) -> float:
         """Share of the smaller raster that the other covers."""
-        n = self.histograms(g)[0][2]
+        return self.covered(self.placed(g)[0].n)
+
+    def covered(self, n: int) -> float:
+        """Share of the smaller raster that `n` fixed pixels make."""
         area = np.prod(self.fixed.pixel)
         return float(n * area / min(np.prod(self.fixed.shape) * area, np.prod(self.sampled.shape) * np.prod(self.sampled.pixel)))
 
     def tables(self, g: Floats) -> list[Floats]:
         """The log odds (K, L) of each pair at G."""
-        return [odds(histogram, max(n, 1)) for histogram, _, n in self.histograms(g)]
+        return [odds(p.histogram, max(p.n, 1)) for p in self.placed(g)]
 
     def scores(self, g: Floats, tables: list[Floats], block: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
         """By pair and block: sum of the log odds (P, B), gradient (P, B, 6), number of pixels (P, B)."""
         from ssbmaps.maps._mutual_kernels import scores
 
-        m, bend, size = self.pixels(g), self.bend / self.sampled.pixel, int(block.max()) + 1
-        value, gradient, number = (np.zeros((len(self.pairs), size, *s)) for s in ((), (6,), ()))
+        size = int(block.max()) + 1
+        value, slopes, number = (np.zeros((len(self.pairs), size, *s)) for s in ((), (6,), ()))
+        for i, (one, at) in enumerate(zip(self.pairs, self.placed(g), strict=True)):
+            scores(one.node, one.share, at.seen, self.jitter, tables[i], block, value[i], slopes[i], number[i])
+        return value, self._chain(slopes), number
 
-        def work(i: int) -> None:
-            p = self.pairs[i]
-            scores(
-                p.fixed, p.fixed_ok, p.image, p.image_ok, m, bend, self.jitter, tables[i], block, value[i], gradient[i], number[i]
-            )
 
-        with ThreadPoolExecutor(max(threads(), 1)) as pool:
-            list(pool.map(work, range(len(self.pairs))))
-        return value, self._chain(gradient), number
+def _by_rows(work: Callable[[int, int], Any], shape: tuple[int, int]) -> list[Any]:
+    """What `work(start, stop)` returns for all rows, or for groups of them in threads of their own."""
+    parts = threads() if shape[0] * shape[1] > _WORTH else 1
+    if parts < 2:
+        return [work(0, shape[0])]
+    cuts = np.linspace(0, shape[0], parts + 1).astype(int)
+    with ThreadPoolExecutor(parts) as pool:
+        return list(pool.map(work, cuts[:-1], cuts[1:]))
 
 
 def odds(histogram: Floats, n: int) -> Floats:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_TRIED = 4  # candidates that are refined
+_SIDES = (36, 72)  # px along the longer side of the maps that are searched
+_TRIED = 8  # candidates that are refined
 _APART = 2.0  # coarse pixels
+_FINE = 3.0  # px of smoothing; below, the last step takes over
 _CHANCE = 1e-5  # of unrelated maps to be taken for related
 _NEAR = 0.05  # by which a refined scale may leave the range that was searched
 _DISAGREE = 0.05  # p below which pairs widen the error
@@ -55,14 +57,29 @@ class Found:
 
 
 def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, subject: str) -> Found:
-    """The map with most mutual information, verified; RegistrationError says what speaks against it."""
+    """The map with most mutual information, verified; RegistrationError says what speaks against it.
+
+    Without a start it is searched for on maps of few pixels, and on larger ones if what these show does not hold.
+    """
     if start is not None:
-        step, trials, starts = 4 * max(fixed.raster.pixel), float(_WITHIN), [start]
-    else:
-        candidates, step, trials = _candidates(fixed, sampled, wanted)
+        return _judged(fixed, sampled, [start], wanted, 4 * max(fixed.raster.pixel), float(_WITHIN), subject)
+    trials, refused = 0.0, RegistrationError(f"{subject}: {_nothing(fixed, sampled, wanted)}")
+    for side in _SIDES:
+        candidates, step, looked = _candidates(fixed, sampled, wanted, side)
+        trials += looked
         starts = _apart([c.matrix for c in candidates], fixed, _APART * step)[:_TRIED]
-        if not starts:
-            raise RegistrationError(f"{subject}: {_nothing(fixed, sampled, wanted)}")
+        if starts:
+            try:
+                return _judged(fixed, sampled, starts, wanted, step, trials, subject)
+            except RegistrationError as error:
+                refused = error
+    raise refused
+
+
+def _judged(
+    fixed: Stack, sampled: Stack, starts: list[Floats], wanted: Wanted, step: float, trials: float, subject: str
+) -> Found:
+    """The best map that can be reached from the starts, or what speaks against it."""
     best = _best(fixed, sampled, starts, wanted, step)
     fit = finish(fixed, sampled, best, model=wanted.model)
     seen = support(fit.criterion, fit.g)
@@ -74,18 +91,14 @@ def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, 
     return Found(replace(fit, covariance=fit.covariance * factor), seen, trials, overlap, agreement)
 
 
-def _grid(wanted: Wanted) -> tuple[Floats, list[float]]:
-    """Rotations every 2 degrees and scales every 3 per cent: a twentieth of the map's side at its edges, as the search needs."""
-    angles = np.arange(0, wanted.rotation + 1e-9, 2.0) if wanted.model != "translation" else np.zeros(1)
-    angles = np.unique(np.concatenate([-angles, angles]))
-    free = wanted.model in ("similarity", "affine")
-    steps = int(np.ceil(np.log(wanted.scale) / np.log(1.03) - 1e-9)) if free else 0
-    return angles, [1.03**k for k in range(-steps, steps + 1)]
-
-
-def _candidates(fixed: Stack, sampled: Stack, wanted: Wanted) -> tuple[list[Candidate], float, float]:
-    angles, scales = _grid(wanted)
-    found, step = search(fixed, sampled, angles=angles, scales=scales, least_overlap=wanted.overlap)
+def _candidates(
+    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, mirror: bool = False
+) -> tuple[list[Candidate], float, float]:
+    """Places found on maps of `side` pixels, best first, the side of these in um, and how many placements were looked at."""
+    rotation = wanted.rotation if wanted.model != "translation" else 0.0
+    scale = wanted.scale if wanted.model in ("similarity", "affine") else 1.0
+    least = wanted.overlap
+    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, mirror=mirror)
     return found, step, _placements(found, fixed, sampled, step)
 
 
@@ -109,14 +122,16 @@ def _apart(maps: list[Floats], fixed: Stack, distance: float) -> list[Floats]:
 
 
 def _best(fixed: Stack, sampled: Stack, starts: list[Floats], wanted: Wanted, step: float) -> Floats:
-    """The start with most information in all, refined from smoothing by `step` um to nearly a pixel; those that meet are one."""
-    sigma, left = step, starts
-    while sigma > 1.4 * min(fixed.raster.pixel):
-        refined = [step_down(fixed, sampled, m, model=wanted.model, sigma=sigma) for m in left]
+    """The start with most information in all, refined from smoothing by `step` um to a few pixels; those that meet are one."""
+    sigma, left, pixel = step, starts, min(fixed.raster.pixel)
+    while True:
+        at = criterion(fixed, sampled, sigma, stride=max(int(sigma / pixel), 1))
+        refined = [step_down(at, m, model=wanted.model) for m in left]
         refined.sort(key=lambda r: -r[1])
         left = _apart([matrix for matrix, _ in refined], fixed, sigma)[: max(len(left) // 2, 1)]
         sigma /= 2
-    return left[0]
+        if sigma < _FINE * pixel:
+            return left[0]
 
 
 def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: Wanted) -> list[str]:
@@ -148,8 +163,7 @@ def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: W
 
 def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, fit: Fitted) -> str:
     """A sentence if the mirrored map fits better than what was found."""
-    angles, scales = _grid(wanted)
-    found, step = search(fixed, sampled, angles=angles, scales=scales, least_overlap=wanted.overlap, mirror=True)
+    found, step, trials = _candidates(fixed, sampled, wanted, _SIDES[-1], mirror=True)
     if not found:
         return ""
     pixel = min(fixed.raster.pixel)
@@ -157,7 +171,7 @@ def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, fit: Fitted) -> str:
     normal = np.linalg.inv(at.fixed.normal)
     ends = [np.vstack([m, [0, 0, 1]]) @ normal for m in (found[0].matrix, fit.matrix)]
     there, here = (support(at, g[:2]) for g in ends)
-    if there.chance(_placements(found, fixed, sampled, step)) < _CHANCE and there.evidence > here.evidence:
+    if there.chance(trials) < _CHANCE and there.evidence > here.evidence:
         return " Mirrored about an axis the moving map fits: flip its data along x first, maps.copy(data=maps.data[..., ::-1])."
     return ""
 
