@@ -113,7 +113,19 @@ def test_a_displacement_is_part_of_the_transform_and_its_unknown_part_is_left_ou
 
 
 def test_a_map_far_off_is_not_called_right():
+    """36 pixels off: either the blocks are followed to where they lie, or nothing is said to hold."""
     check = _check((3.0, 2.0))
+    if check.sizes["block"]:
+        assert check.attrs["statement"].endswith("the map does not fit.")
+        assert check.misfit == pytest.approx(np.hypot(3.0, 2.0), rel=0.05)
+    else:
+        assert check.attrs["statement"].startswith("Not shown to hold")
+
+
+def test_a_map_of_another_place_is_not_shown_to_hold():
+    _, view, truth = _scene()
+    other = synthetic.cross_section(seed=22, shape=(160, 176), n_scans=5).counts.sum("scan")
+    check = check_registration(other, view, Transform(truth, KNOWN), pairs=PAIRS)
     assert check.attrs["statement"].startswith("Not shown to hold")
     assert check.sizes["block"] == 0
     assert np.isnan(check.misfit)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssbmaps.maps._map_bend import on_raster, smooth
 from ssbmaps.maps._map_fit import climb, model_at
 from ssbmaps.maps._map_images import criterion
-from ssbmaps.maps._map_misfit import Residuals, residuals, smooth
+from ssbmaps.maps._map_misfit import Residuals, residuals
 from ssbmaps.maps._map_support import support
 from ssbmaps.maps._register_find import _CHANCE, _WITHIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ssbmaps.maps._map_bend import Field
     from ssbmaps.maps._map_images import Stack
-    from ssbmaps.maps._map_misfit import Field
     from ssbmaps.maps._mutual import Criterion, Raster
     from ssbmaps.maps._transform import Transform
 
@@ -99,12 +100,12 @@ def _approach(fixed: Stack, sampled: Stack, matrix: Floats, bend: Floats) -> tup
     rest = residuals(at, g)
     field: Field | None = None
     for _ in range(_ROUNDS if rest.chance() < _UNLIKELY and len(rest.places) >= _FEW else 0):
-        moved = np.zeros_like(rest.shifts) if field is None else field.at(rest.places)[0]
-        field = smooth(replace(rest, shifts=rest.shifts + moved), _side(fixed.raster))
+        moved = np.zeros_like(rest.shifts) if field is None else field.mean(rest.places)
+        field = smooth(replace(rest, shifts=rest.shifts + moved), _side(fixed.raster), np.zeros((6, 6)))
         at = replace(at, bend=_sum(bend, field, fixed.raster))
         rest = residuals(at, g)
     led = np.column_stack([rest.places, np.ones(len(rest.places))]) @ (best - matrix).T
-    moved = np.zeros_like(led) if field is None else field.at(rest.places)[0]
+    moved = np.zeros_like(led) if field is None else field.mean(rest.places)
     return replace(rest, shifts=rest.shifts + led + moved), at, g
 
 
@@ -116,9 +117,7 @@ def _sum(bend: Floats, field: Field, raster: Raster) -> Floats:
     """Both displacements on the fixed raster, (y, x, 2) um."""
     if field.width == 0:
         return bend
-    rows, columns = np.indices(raster.shape)
-    places = np.column_stack([rows.ravel(), columns.ravel(), np.ones(rows.size)]) @ raster.to_um.T
-    own = field.at(np.asarray(places[:, :2], np.float64))[0].reshape(*raster.shape, 2)
+    own = on_raster(field, raster)
     return own if bend.size == 0 else bend + own
 
 

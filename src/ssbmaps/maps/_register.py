@@ -218,15 +218,17 @@ def _find(
 
 def _transform(fixed: Stack, sampled: Stack, found: Found, kind: str, onward: bool) -> Transform:
     """The map with its covariance, what is left of it by block, and for "deformable" the displacement."""
-    from ssbmaps.maps._map_misfit import bend, residuals
+    from ssbmaps.maps._map_bend import bend
+    from ssbmaps.maps._map_misfit import residuals
     from ssbmaps.maps._register_field import displacement
     from ssbmaps.maps._transform import Transform
 
     fit = found.fit
     if kind == "deformable":
-        at, field = bend(fixed, sampled, fit.matrix, widest=4 * min(fixed.raster.pixel))
+        at, field = bend(fixed, sampled, fit.matrix, fit.covariance, widest=4 * min(fixed.raster.pixel))
         left = residuals(at, (np.vstack([fit.matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal))[:2])
-        whole = Transform(fit.matrix, fit.covariance, displacement(field, fixed.raster))
+        shift = displacement(field, fixed.raster)
+        whole = Transform(fit.matrix, fit.covariance if shift is None else np.zeros((6, 6)), shift)
     else:
         left = residuals(fit.criterion, fit.g)
         excess = left.excess() if left.chance() < _UNLIKELY else 0.0

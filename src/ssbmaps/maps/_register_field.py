@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ssbmaps.maps._map_misfit import Field
+    from ssbmaps.maps._map_bend import Field
     from ssbmaps.maps._mutual import Raster
 
 _NODES = 48  # along the longer side
@@ -17,7 +17,7 @@ _KNOWN = 0.7  # of the field's own width; where the error is larger the blocks h
 
 
 def displacement(field: Field, raster: Raster) -> xr.Dataset | None:
-    """dy, dx and their errors (um) over `raster`; None if the blocks ask for no displacement."""
+    """dy, dx and their errors (um) over `raster`, those of the affine map included; None if the blocks ask for none."""
     import xarray as xr
 
     if field.width == 0:
@@ -29,8 +29,12 @@ def displacement(field: Field, raster: Raster) -> xr.Dataset | None:
         for f, p, s in zip(raster.first, raster.pixel, sides, strict=True)
     ]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    shift, sd = (v.reshape(places.shape) for v in field.at(places.reshape(-1, 2)))
-    shift, sd = (np.where(sd > _KNOWN * field.width, np.nan, v) for v in (shift, sd))
+    shift = field.mean(places.reshape(-1, 2)).reshape(places.shape)
+    spread = field.covariance(places.reshape(-1, 2)).reshape(*places.shape, 2)
+    sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 0.0))
+    known = np.asarray(np.all(sd <= _KNOWN * field.width, axis=-1))
+    shift, sd = (np.where(known[..., None], v, np.nan) for v in (shift, sd))
+    both = np.where(known, spread[..., 0, 1], np.nan)
     um = {"units": "um"}
     return xr.Dataset(
         {
@@ -38,6 +42,7 @@ def displacement(field: Field, raster: Raster) -> xr.Dataset | None:
             "dx": (("y", "x"), shift[..., 1], um),
             "dy_sd": (("y", "x"), sd[..., 0], um),
             "dx_sd": (("y", "x"), sd[..., 1], um),
+            "covariance_yx": (("y", "x"), both, {"units": "um2"}),
         },
         {"y": ("y", axes[0], um), "x": ("x", axes[1], um)},
     )
