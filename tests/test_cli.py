@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import json
 import os
 import pty
@@ -156,8 +158,17 @@ def test_progress_on_a_terminal_and_silence_in_a_pipe(imzml, tmp_path):
     assert shown.returncode == piped.returncode == 0
 
 
-def test_demo_makes_a_page_that_stands_alone(tmp_path, capsys):
-    folder = tmp_path / "demo"
+def test_demo_makes_a_page_that_stands_alone(tmp_path, capsys, monkeypatch):
+    """The one run of the demo in the suite, and the longest way through all rooms; the docstring's example is this run, too."""
+    folder, calls = tmp_path / "demo", []
+    real, expected = ssbmaps.study.demo, inspect.signature(ssbmaps.study.demo)
+
+    def watched(*words, **options):
+        page = real(*words, **options)
+        calls.append((expected.bind(*words, **options), page))
+        return page
+
+    monkeypatch.setattr(ssbmaps.study, "demo", watched)
     code, out, _ = run(capsys, "demo", "--output", folder, "--size", 128)
     assert code == 0
     assert str(folder / "index.html") in out
@@ -182,3 +193,18 @@ def test_demo_makes_a_page_that_stands_alone(tmp_path, capsys):
     } <= names
     assert not [n for n in names if n.endswith((".part", ".tmp"))]
     assert run(capsys, "demo", "--output", folder, "--size", 128)[0] == 1
+    ((first, made),) = calls
+    first.apply_defaults()
+    written = first.arguments | {"report": None}
+
+    def again(*words, **options):
+        """What `demo` returned, if the same section is asked for."""
+        asked = expected.bind(*words, **options)
+        asked.apply_defaults()
+        assert asked.arguments | {"output": folder} == written
+        return made
+
+    monkeypatch.setattr(ssbmaps.study, "demo", again)
+    example = doctest.DocTestParser().get_doctest(real.__doc__.replace("  # doctest: +SKIP", ""), {}, "demo", None, None)
+    assert len(example.examples) == 3
+    assert doctest.DocTestRunner().run(example).failed == 0

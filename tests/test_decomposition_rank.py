@@ -298,7 +298,7 @@ class TestRank:
         np.testing.assert_allclose(found.cosine_bootstrap[0], 1, atol=0.01)  # one component: the mean spectrum
 
     def test_spectral_cube_is_merged_for_anscombe_alone(self):
-        found = rank(_cube(3, channels=120, counts=60.0), max_components=5, binnings=[1, 2], n_splits=2, n_repeats=1)
+        found = rank(_cube(3, channels=120, counts=60.0), max_components=4, binnings=[1, 2], n_splits=2, n_repeats=1)
         assert found.suggested.sel(evidence=["poisson-scaled", "anscombe"]).values.tolist() == [[3, 3], [3, 3]]
         assert found.valid.sel(evidence="anscombe").values.tolist() == [1, 1]
 

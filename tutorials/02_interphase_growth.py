@@ -203,11 +203,11 @@ for kind, k in rate.items():
             name = f"{kind} {t} {cell}"
             section = synthetic.cross_section(
                 seed=100 + len(measured),
-                shape=(120, 132),
-                n_scans=5,
+                shape=(96, 108),
+                n_scans=4,
                 thickness=float(np.sqrt(0.03**2 + k * t) * (1 + 0.1 * chance.standard_normal())),
                 thickness_SOx=0.0,
-                layout=synthetic.Layout(fibres=0.05 if kind == "with" else 0.0, radius=(0.8, 2.5)),
+                layout=synthetic.Layout(fibres=0.05 if kind == "with" else 0.0, radius=(0.8, 2.0)),
                 departures=synthetic.Departures(thickness_spread=0.2),
             )
             measured[name] = interfaces.measure_interphase(section["counts"], core="NiO2-", shell=shell, shots=25)

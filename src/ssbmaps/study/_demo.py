@@ -63,7 +63,7 @@ def demo(
     --------
     >>> import tempfile
     >>> import ssbmaps
-    >>> with tempfile.TemporaryDirectory() as folder:
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
     ...     ssbmaps.study.demo(folder, size=128).name
     'index.html'
     """
