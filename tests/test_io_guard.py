@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -99,16 +100,57 @@ def test_facts_arrays_and_warnings_come_back(small):
     assert "guarded_readers" not in sys.modules
 
 
-def test_large_arrays_are_mapped_own_their_pages_and_leave_no_file(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_memory", [_guard._IN_MEMORY, 0, 1 << 22])
+def test_large_arrays_are_mapped_own_their_pages_and_leave_no_file(small, tmp_path, monkeypatch, in_memory):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(_guard, "_IN_MEMORY", in_memory)  # 4 MiB of values: just enough
     _, arrays = run("big", small, size=1 << 20)
     values = arrays["values"]
     assert not list(tmp_path.glob("ssbmaps-*"))
+    on_disk = "memfd" not in str(getattr(values.base, "filename", ""))
+    assert on_disk == (in_memory == 0) or not hasattr(os, "memfd_create")
+    run("load", small)  # another answer leaves the first one alone
     assert isinstance(values.base, np.memmap) or os.name != "posix"
     assert type(values) is np.ndarray
     values[3] = -1.0
     assert values[:5].tolist() == [0, 1, 2, -1, 4]
     assert values[-1] == (1 << 20) - 1
+
+
+def in_memory(pid: int) -> list[str]:
+    """The files in memory that a process has open."""
+    targets = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(str(link.readlink()))
+    return [t for t in targets if "memfd" in t]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list the open files of a process")
+def test_the_child_lets_go_of_what_was_taken(small):
+    pid = run("load", small)[0]["pid"]
+    run("big", small, size=1 << 20)
+    deadline = time.monotonic() + 10
+    while in_memory(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not in_memory(pid)
+
+
+def test_a_child_that_ends_before_its_arrays_are_taken_is_a_letter(small, monkeypatch):
+    whole = _guard._GUARD.ask
+
+    def ask(request):
+        answer = whole(request)
+        _guard._GUARD.child.kill()
+        _guard._GUARD.child._process.wait()
+        return answer
+
+    monkeypatch.setattr(_guard._GUARD, "ask", ask)
+    if _guard._GUARD.child is None or _guard._GUARD.child._shares:
+        with pytest.raises(ssbmaps.FormatError, match=r"small\.xyz: cannot be read; its reader crashed"):
+            run("big", small, size=1 << 20)
+    monkeypatch.undo()
+    assert run("load", small)[0]["name"] == "small.xyz"
 
 
 def test_the_child_stays_for_the_next_call(small):

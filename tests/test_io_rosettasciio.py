@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -252,3 +253,28 @@ def test_damaged_files_are_refused_or_right(example, tmp_path):
     assert not tally.faults
     assert tally.outcomes["refused"] > n // 2
     assert _guard.starts() - before < 20
+
+
+def test_what_was_described_is_not_parsed_again_for_its_data(tmp_path, monkeypatch):
+    from ssbmaps.io import _rosettasciio_child as child
+
+    path, parsed = tmp_path / "a.bcf", []
+
+    def any_(path, plugin):
+        parsed.append(plugin)
+        axes = [{"name": d, "units": "um", "scale": 1.0, "offset": 0.5, "size": n} for d, n in (("y", 2), ("x", 3))]
+        return [{"data": np.frombuffer(path.read_bytes(), np.uint8).reshape(2, 3), "axes": axes, "metadata": {}}]
+
+    monkeypatch.setattr(child, "_any", any_)
+    monkeypatch.setattr(child, "_FOUND", {})
+    for first in (1, 40):  # written anew in the same tick of the clock: described anew
+        path.write_bytes(bytes(range(first, first + 6)))
+        os.utime(path, ns=(10**18, 10**18))
+        child.describe(path, "bruker", None, "a.bcf")
+        whole = first + np.arange(6).reshape(2, 3)
+        assert np.array_equal(child.load(path, "bruker", 0, [0, 1], [])[1]["data"], whole)
+        turned = child.load(path, "bruker", 0, [1, 0], [1], [[0, 3], [0, 1]])[1]["data"]
+        assert np.array_equal(turned, whole.T[:, ::-1][:, :1])
+    path.write_bytes(bytes(range(6)))  # another file: not that of the description
+    assert child.load(path, "bruker", 0, [0, 1], [])[1]["data"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert len(parsed) == 3

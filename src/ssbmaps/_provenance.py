@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _X = TypeVar("_X", "xr.DataArray", "xr.Dataset")
 
 
@@ -43,7 +44,7 @@ def finish(
     for source in sources:
         lines += [line for line in str(source.attrs.get("history", "")).splitlines() if line and line not in lines]
     result.attrs = {**attrs, "history": "\n".join([*lines, history_line(function, arguments)])}
-    if hasattr(result, "data_vars"):
+    if hasattr(type(result), "data_vars"):
         _hand_down(result)
     return result
 
@@ -62,7 +63,12 @@ def history_line(function: str, arguments: Mapping[str, Any]) -> str:
     """One step: function, version, arguments as JSON."""
     from ssbmaps import __version__
 
-    return f"ssbmaps.{function} {__version__} {json.dumps(_plain(arguments), ensure_ascii=False)}"
+    return f"ssbmaps.{function} {__version__} {plain_json(_plain(arguments))}"
+
+
+def plain_json(value: Any) -> str:
+    """JSON in one line, letters of all languages as they are."""
+    return _JSON.encode(value)
 
 
 def _plain(value: Any) -> Any:

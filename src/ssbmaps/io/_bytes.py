@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import FormatError
+from ssbmaps.io import _held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 
 class Bytes:
-    """The content of `path`, mapped and not copied. Offsets are absolute; `what` names the field in the letter."""
+    """The content of `path`, held or mapped, and not copied. Offsets are absolute; `what` names the field in the letter."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
-        empty = path.stat().st_size == 0
-        self.data: NDArray[np.uint8] = np.asarray(np.empty(0, np.uint8) if empty else np.memmap(path, np.uint8, "r"))
+        held = _held.content(path)
+        if held is None and path.stat().st_size:
+            self.data: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, "r"))
+        else:
+            self.data = np.frombuffer(held or b"", np.uint8)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -14,6 +14,7 @@ from ssbmaps._errors import FormatError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_FEW = 256  # bytes; so few numbers are read faster one by one
 _PIECE = 1 << 18  # bytes worked on at once, so that the temporaries stay small
 LARGE = 1 << 24  # bytes from which on loading the compiler pays
 _SOME = 1 << 18  # the same where it is loaded already, or where empty fields make the other road slow
@@ -54,7 +55,7 @@ def table(
         end = raw.rfind(b"\n", begin, begin + _PIECE) + 1 or raw.find(b"\n", begin) + 1
         piece = raw[begin:end]
         part = result[row : row + piece.count(b"\n")]
-        if not _quick(piece, part, separator, decimal):  # the slow road finds the fault
+        if len(piece) < _FEW or not _quick(piece, part, separator, decimal):  # the slow road finds the fault
             for i, line in enumerate(piece.decode("latin-1").split("\n")[:-1]):
                 where = f"{subject}: line {first_line + row + i}"
                 part[i] = row_of(line, columns, where, separator, decimal, missing=missing)

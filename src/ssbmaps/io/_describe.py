@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ssbmaps import _provenance
+from ssbmaps.io._held import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Mapping
     from pathlib import Path
 
     import xarray as xr
 
     from ssbmaps.io._pixels import Pixel
-
-
-_LONG = 1 << 20  # bytes; a shorter file is hashed before a thread has begun
-_AHEAD: ContextVar[tuple[Path, Future[str]] | None] = ContextVar("ahead", default=None)
-
-
-@contextmanager
-def hashed_ahead(path: Path) -> Iterator[None]:
-    """Let the checksum of `path` be made in a thread while the file is read: `describe` will ask for it at the end."""
-    if not path.is_file() or path.stat().st_size < _LONG:
-        yield
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        token = _AHEAD.set((path, pool.submit(_provenance.file_sha256, path)))
-        try:
-            yield
-        finally:
-            _AHEAD.reset(token)
-
-
-def _sha256(path: Path) -> str:
-    ahead = _AHEAD.get()
-    return ahead[1].result() if ahead is not None and ahead[0] == path else _provenance.file_sha256(path)
 
 
 def describe(
@@ -65,9 +37,9 @@ def describe(
     result.attrs |= {
         "technique": technique,
         "source": path.name,
-        **({} if "source_sha256" in attrs else {"source_sha256": _sha256(path)}),
+        **({} if "source_sha256" in attrs else {"source_sha256": sha256(path)}),
         **({"pixel_size_source": pixel.source} if pixel is not None else {}),
         **({"tilt": pixel.tilt} if pixel is not None and pixel.tilt is not None else {}),
         **attrs,
-        "original_metadata": json.dumps(metadata, ensure_ascii=False),
+        "original_metadata": _provenance.plain_json(metadata),
     }

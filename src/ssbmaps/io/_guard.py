@@ -32,6 +32,7 @@ _LOADING = 300.0  # seconds for starting the child and importing the library, on
 _LEAST = 512 << 20  # bytes of memory that every call may take
 _RATIO = 64  # times the file's size, as for the sizes that stand in headers
 _LONGEST = 64 << 20  # bytes of an answer's JSON
+_IN_MEMORY = 256 << 20  # bytes of an answer's arrays that are handed over in memory, where the system can
 
 
 class _Ended(Exception):
@@ -58,6 +59,8 @@ class _Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests: IO[bytes] = self._process.stdin
+        open_files = f"/proc/{self._process.pid}/fd"  # of the child; Linux shows them to this process
+        self._shares = hasattr(os, "memfd_create") and os.access(open_files, os.R_OK | os.X_OK)
         self._answers = BufferedReader(self._process.stdout)  # type: ignore[type-var]
         self._late = threading.Event()
         self._begun = False
@@ -65,16 +68,20 @@ class _Child:
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The child's answer, or `_Ended`."""
         self._begun = False
-        try:
-            self._requests.write(json.dumps(request).encode() + b"\n")
-        except OSError:
-            raise self._ended() from None
+        self.send({**request, "in_memory": _IN_MEMORY if self._shares else 0})
         line = self._line(_LOADING)
         if line == b"begin\n":
             self._begun = True
             line = self._line(request["seconds"])
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Write one line to the child."""
+        try:
+            self._requests.write(json.dumps(request).encode() + b"\n")
+        except OSError:
+            raise self._ended() from None
 
     def _line(self, seconds: float) -> bytes:
         timer = threading.Timer(seconds, self._overdue)
@@ -132,6 +139,14 @@ class _Guard:
                     raise
                 return self._ask(request)
 
+    def taken(self) -> None:
+        """Let the child forget the arrays of its last answer."""
+        if self.child is not None:
+            try:
+                self.child.send({"taken": True})
+            except _Ended:
+                self._close()
+
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.child is None:
             self.child = _Child()
@@ -178,10 +193,11 @@ def call(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What the function `target` ("ssbmaps.io._some_child:load") returns for `path` and `arguments`, run in the child.
 
-    The function takes (path, **arguments) and returns facts that JSON can hold and named arrays, which come back as files
-    mapped into memory. `facts["warnings"]` lists what was warned of, as text. A `prepare(**arguments)` beside the function
-    loads its libraries: that does not count towards `seconds` nor `memory` (bytes; None: 64 times the file's size, and 512 MiB
-    at least, and not more than the machine has). SsbmapsErrors come back as they are, everything else as a FormatError.
+    The function takes (path, **arguments) and returns facts that JSON can hold and named arrays, which come back as files, in
+    memory or on the disk, that are mapped here. `facts["warnings"]` lists what was warned of, as text. A `prepare(**arguments)`
+    beside the function loads its libraries: that does not count towards `seconds` nor `memory` (bytes; None: 64 times the file's
+    size, and 512 MiB at least, and not more than the machine has). SsbmapsErrors come back as they are, everything else as a
+    FormatError.
     """
     if not sys.executable:
         raise _errors.FormatError(f"{subject}: is read in a child process, and this Python has no executable to start one.")
@@ -189,10 +205,12 @@ def call(
     folder = Path(tempfile.mkdtemp(prefix="ssbmaps-"))
     request = {"target": target, "path": str(path), "arguments": arguments, "folder": str(folder)}
     try:
-        answer = _GUARD.ask({**request, "memory": allowed, "seconds": seconds})
-        if "kind" in answer:
-            raise _letter(answer, path, subject, allowed)
-        arrays = {name: _taken(folder / file) for name, file in answer["arrays"].items()}
+        with _GUARD.lock:
+            answer = _GUARD.ask({**request, "memory": allowed, "seconds": seconds})
+            if "kind" in answer:
+                raise _letter(answer, path, subject, allowed)
+            arrays = {name: _taken(folder / file) for name, file in answer["arrays"].items()}
+            _GUARD.taken()
     except _Ended as end:
         raise _errors.FormatError(f"{subject}: {_why(end, seconds)}") from None
     finally:
@@ -219,9 +237,12 @@ def machine() -> int:
 
 def _taken(file: Path) -> NDArray[Any]:
     """The array of a .npy file, mapped privately where a file can be removed while it is mapped, else read."""
-    if os.name == "posix" and file.stat().st_size > 1 << 20:
-        return np.asarray(np.load(file, mmap_mode="c", allow_pickle=False))
-    values: NDArray[Any] = np.load(file, allow_pickle=False)
+    try:
+        if os.name == "posix" and file.stat().st_size > 1 << 20:
+            return np.asarray(np.load(file, mmap_mode="c", allow_pickle=False))
+        values: NDArray[Any] = np.load(file, allow_pickle=False)
+    except FileNotFoundError:  # in memory, and the child has gone
+        raise _Ended(False, True, None) from None
     return values
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TREE = "LSX_Tree"
 _MATRIX, _ROW = "LSX_Matrix", "LSX_Row"
+_NAMED = (TREE, _MATRIX, _ROW)
 _KIND, _UNIT, _VALUES = "0x6D707974", "0x7C696E75", "0x7D6CD4DB"
 _AXES = ("0x7A74D9D6", "0x7B697861")
 _SETTINGS = "0x6C62D4D9"
@@ -80,13 +81,14 @@ class Tree:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins; its text is kept only if it is wanted."""
-        self._path.append(name if name in (TREE, _MATRIX, _ROW) else attributes.get("ID", ""))
+        path = self._path
+        path.append(name if name in _NAMED else attributes.get("ID", ""))
         self._text = None
         if name == _MATRIX:
             self._begin_matrix(attributes)
         elif name == _ROW:
             self._text, self._size = ([] if self.wanted else None), attributes.get("Size")
-        elif self._path[1:2] == [TREE] and self._known(self._path[2:]):
+        elif len(path) > 2 and path[1] == TREE and self._known(path):
             self._text, self._size = [], attributes.get("Size")
 
     def _begin_matrix(self, attributes: dict[str, str]) -> None:
@@ -99,13 +101,16 @@ class Tree:
 
     @staticmethod
     def _known(path: list[str]) -> bool:
-        if len(path) < 2:
-            return path in ([_KIND], [_TITLE])
-        if tuple(path[:2]) == _AXES:
-            return len(path) == 4 and path[3] in (_KIND, _UNIT, _VALUES)
-        if path[0] == _SETTINGS:
-            return len(path) == 4 and path[3] in (_NAME, _VALUE, _EXACT)
-        return tuple(path) == _ANGLE
+        """Whether the text of an element below the root and the tree is kept."""
+        match path[2:]:
+            case [one]:
+                return one in (_KIND, _TITLE)
+            case [one, other]:
+                return (one, other) == _ANGLE
+            case [one, other, _, what]:
+                axis = (one, other) == _AXES and what in (_KIND, _UNIT, _VALUES)
+                return axis or (one == _SETTINGS and what in (_NAME, _VALUE, _EXACT))
+        return False
 
     def data(self, text: str) -> None:
         """A piece of text."""
@@ -114,6 +119,9 @@ class Tree:
 
     def end(self, name: str) -> None:
         """An element ends; what it held is filed."""
+        if self._text is None and not self._entry and name != _MATRIX:  # most elements
+            self._path.pop()
+            return
         path, text = self._path[2:], self._text
         if name == _ROW and text is not None:
             self._row("".join(text).split())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import FormatError
+from ssbmaps.io import _held
 from ssbmaps.io._decimals import row_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ _PIECE = 1 << 20
 
 def head(path: Path, size: int = 4096) -> bytes:
     """The first bytes, unpacked if the file is gzip; for `sniff`, so it never raises."""
-    with path.open("rb") as handle:
-        raw = handle.read(max(size, 4096))
+    raw = _held.head(path, max(size, 4096))
     if not raw.startswith(_GZIP):
         return raw[:size]
     try:
@@ -40,9 +40,22 @@ def head_text(path: Path, size: int = 4096) -> str:
     return raw.decode(_encoding(raw), "replace")
 
 
+def may_hold(path: Path, words: Sequence[str], size: int) -> bool:
+    """Whether one of the `words`, in ASCII, can stand in the first bytes: a quick no for most files."""
+    raw = head(path, size)
+    return _encoding(raw) == "utf-16" or any(word.encode() in raw for word in words)
+
+
+def is_binary(path: Path, size: int) -> bool:
+    """Whether the first bytes hold a NUL, which no text does; UTF-16 does not count."""
+    raw = head(path, size)
+    return b"\0" in raw and _encoding(raw) != "utf-16"
+
+
 def read_raw(path: Path) -> bytes:
     """The whole file as it is stored; gzip is unpacked."""
-    raw = path.read_bytes()
+    held = _held.content(path)
+    raw = path.read_bytes() if held is None else held
     return _unpack(raw, path.name) if raw.startswith(_GZIP) else raw
 
 
@@ -96,7 +109,7 @@ def pieces(path: Path, size: int = 1 << 23) -> Iterator[bytes]:
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
     size = max(min(size, path.stat().st_size), 1)
-    with path.open("rb") as handle:
+    with _held.opened(path) as handle:
         raw = handle.read(size)
         if raw.startswith(_GZIP):
             yield from _inflate(raw + handle.read(), path.name, max(size, _PIECE))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ssbmaps._errors import Faults, FormatError, SsbmapsError
+from ssbmaps._errors import FormatError, SsbmapsError
 from ssbmaps.io import _pixels, _store
-from ssbmaps.io._describe import hashed_ahead
+from ssbmaps.io._held import hashed_ahead, head, held
 from ssbmaps.io._store_load import is_store
 from ssbmaps.io._store_types import SUFFIXES
 from ssbmaps.io._write import TABLES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import xarray as xr
 
@@ -62,7 +64,8 @@ class Reader(Protocol):
 
 
 def _module(name: str) -> Reader:
-    return cast("Reader", importlib.import_module(f"ssbmaps.io.{name}"))
+    full = f"ssbmaps.io.{name}"
+    return cast("Reader", sys.modules.get(full) or importlib.import_module(full))
 
 
 def read(
@@ -159,18 +162,16 @@ def read(
     >>> cube.data.todense().tolist()
     [[[3, 5], [2, 0]]]
     """
-    file = _existing(path)
-    module = _choose(file, reader)
-    with Faults(f"io.read of {file.name}") as faults:
-        known = [n for n in inspect.signature(module.read).parameters if n not in _COMMON]
-        unknown = ", ".join(repr(o) for o in reader_options if o not in known)
-        faults.expect(not unknown, f"unknown option {unknown}; {module.NAME} knows {', '.join(known)}.")
-    pixel, angle = _pixels.parse_pixel_size(pixel_size, subject=file.name), _pixels.parse_tilt(tilt, subject=file.name)
-    whole = file.absolute()  # lazy blocks are read later, perhaps from another folder
-    with hashed_ahead(whole):
-        return module.read(
-            whole, dataset=dataset, pixel_size=pixel, tilt=angle, chunks=chunks, skip_bad=bool(skip_bad), **reader_options
-        )
+    given, size = _existing(path)
+    file = given.absolute()  # lazy blocks are read later, perhaps from another folder
+    with held(file, size):
+        module = _choose(file, reader, folder=size is None)
+        _check_options(file, module, reader_options)
+        pixel, angle = _pixels.parse_pixel_size(pixel_size, subject=file.name), _pixels.parse_tilt(tilt, subject=file.name)
+        with hashed_ahead(file, size):
+            return module.read(
+                file, dataset=dataset, pixel_size=pixel, tilt=angle, chunks=chunks, skip_bad=bool(skip_bad), **reader_options
+            )
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -207,10 +208,10 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> told["pixel_size_note"]
     'no pixel size (y and x) is stated.'
     """
-    file = _existing(path, stores=True)
+    file, size = _existing(path, stores=True)
     if is_store(file):
         return {"file": file.name, **_store.info(file)}
-    module = _choose(file, None)
+    module = _choose(file, None, folder=size is None)
     return {"file": file.name, "format": module.NAME, **module.info(file)}
 
 
@@ -238,42 +239,60 @@ def _row(name: str, extensions: tuple[str, ...], technique: str, reads: bool, wr
     return {"name": name, "extensions": extensions, "technique": technique, "reads": reads, "writes": writes}
 
 
-def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> Path:
-    """The path of a file that can be looked into, or a letter."""
+def _existing(path: str | os.PathLike[str], *, stores: bool = False) -> tuple[Path, int | None]:
+    """The path of a file that can be looked into, and its size (None for a folder); or a letter."""
     file = Path(path)
-    if not file.exists():
-        raise FormatError(f"{file.name}: no such file in {str(file.parent)!r}.")
+    try:
+        about = file.stat()
+    except (OSError, ValueError):
+        if file.exists():
+            raise
+        raise FormatError(f"{file.name}: no such file in {str(file.parent)!r}.") from None
+    folder = stat.S_ISDIR(about.st_mode)
     if is_store(file):
         if stores:
-            return file
+            return file, None
         raise FormatError(f"{file.name}: is a store; read it with ssbmaps.io.load.")
-    if file.is_dir():
-        if any(True for _ in _readers(file)):
-            return file
+    if folder:
+        if any(True for _ in _readers(folder=True)):
+            return file, None
         raise FormatError(f"{file.name}: is a folder; give the file inside, for imzML the .imzML.")
-    if file.stat().st_size == 0:
+    if about.st_size == 0:
         raise FormatError(f"{file.name}: is empty (0 bytes); copy or export it again.")
-    return file
+    return file, about.st_size
 
 
-def _readers(file: Path) -> Iterator[Reader]:
-    """The modules that may read `file`: those that take folders if it is one, else the others; None stands for both."""
-    folder = file.is_dir()
+def _readers(*, folder: bool) -> Iterator[Reader]:
+    """The modules that may read a file, or those that take folders; None stands for both."""
     return (m for m in map(_module, _MODULES) if getattr(m, "READS_FOLDERS", False) in (folder, None))
 
 
-def _choose(file: Path, reader: str | None) -> Reader:
+def _choose(file: Path, reader: str | None, *, folder: bool) -> Reader:
     if reader is not None:
         if reader not in _MODULES:
             raise SsbmapsError(f"reader is {reader!r}; expected {', '.join(map(repr, _MODULES))} or None.")
         module = _module(reader)
-        if file.is_dir() and getattr(module, "READS_FOLDERS", False) is False:
+        if folder and getattr(module, "READS_FOLDERS", False) is False:
             raise FormatError(f"{file.name}: is a folder; {module.NAME} reads a file, give the one inside.")
         return module
-    found = next((module for module in _readers(file) if module.sniff(file)), None)
+    found = next((module for module in _readers(folder=folder) if module.sniff(file)), None)
     if found is None:
         raise FormatError(_unknown(file))
     return found
+
+
+def _check_options(file: Path, module: Reader, given: dict[str, Any]) -> None:
+    """Refuse options that the reader does not know."""
+    if given:
+        known = _options(module.read)
+        unknown = ", ".join(repr(o) for o in given if o not in known)
+        if unknown:
+            raise SsbmapsError(f"io.read of {file.name}: unknown option {unknown}; {module.NAME} knows {', '.join(known)}.")
+
+
+def _options(read: Callable[..., Any]) -> list[str]:
+    """The options of one format's `read` that not every format has."""
+    return [n for n in inspect.signature(read).parameters if n not in _COMMON]
 
 
 def _unknown(file: Path) -> str:
@@ -286,9 +305,7 @@ def _unknown(file: Path) -> str:
         beside = f"Give {header}, which lies beside it." if header else "Its .imzML header is missing; put it beside the .ibd."
         return f"{file.name}: is the binary half of an imzML pair. {beside}"
     known = "; ".join(f"{m.NAME} ({', '.join(m.EXTENSIONS)})" for m in map(_module, _MODULES))
-    with file.open("rb") as handle:
-        head = handle.read(12)
     return (
-        f"{file.name}: no reader recognises the content (it begins {head!r}). Known are {known}. A file cut short may not be "
-        "recognised; reader= names a reader outright."
+        f"{file.name}: no reader recognises the content (it begins {head(file, 12)!r}). Known are {known}. A file cut short may "
+        "not be recognised; reader= names a reader outright."
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOADED: set[str] = set()
+_CLOSED = ("bruker",)  # plugins that leave no file open: what they found may stay for the calls that ask for its data
+_FOUND: dict[tuple[Any, ...], list[dict[str, Any]]] = {}  # the last file of such a plugin
 
 
 def prepare(plugin: str, **_: Any) -> None:
@@ -38,6 +40,7 @@ def describe(
     told: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     axes = {int(k) if k.isdigit() else k: d for k, d in dims.items()} if dims is not None else None
+    _FOUND.clear()  # a file may be written anew within a tick of its clock
     with _signals_of(path, plugin) as found:
         for signal, name in zip(found, _names(found), strict=True):
             data = signal["data"]
@@ -57,10 +60,11 @@ def load(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of one signal, or a window of them, in canonical order; lazy ones are computed block by block as written."""
     with _signals_of(path, plugin) as found:
-        data = found[index]["data"].transpose(axis_of)
-        data = data[tuple(slice(None, None, -1) if i in flipped else slice(None) for i in range(data.ndim))]
+        data = _oriented(found[index]["data"], axis_of, flipped)
         if window is not None:
             data = data[tuple(slice(*pair) for pair in window)]
+        if is_dask(data) and data.npartitions == 1:
+            data = data.compute(scheduler="synchronous")  # nothing to share among threads
         return {}, {"data": np.asarray(data)}
 
 
@@ -69,8 +73,7 @@ def load_events(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of one signal as `places` (axis, value) and `values` of all that is not 0, in canonical order of axes."""
     with _signals_of(path, plugin) as found:
-        data = found[index]["data"].transpose(axis_of)
-        data = data[tuple(slice(None, None, -1) if i in flipped else slice(None) for i in range(data.ndim))]
+        data = _oriented(found[index]["data"], axis_of, flipped)
         places, values = [], []
         for start, block in _blocks_of(data):
             dense = np.asarray(block)
@@ -78,6 +81,15 @@ def load_events(
             values.append(dense[tuple(where)])
             places.append((where + np.array(start)[:, None]).astype(np.int64))
         return {}, {"places": np.concatenate(places, axis=1), "values": np.concatenate(values)}
+
+
+def _oriented(data: Any, axis_of: list[int], flipped: list[int]) -> Any:
+    """The data in canonical order of axes, those turned that are `flipped`."""
+    if axis_of != list(range(data.ndim)):
+        data = data.transpose(axis_of)
+    if flipped:
+        data = data[tuple(slice(None, None, -1) if i in flipped else slice(None) for i in range(data.ndim))]
+    return data
 
 
 def _blocks_of(data: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
@@ -93,6 +105,9 @@ def _blocks_of(data: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
 @contextlib.contextmanager
 def _signals_of(path: Path, plugin: str) -> Iterator[list[dict[str, Any]]]:
     """The signals' dictionaries, lazy where the plugin can; files are closed afterwards, since this process lives on."""
+    if plugin in _CLOSED:
+        yield _kept(path, plugin)
+        return
     try:
         if plugin == "hspy":
             with importlib.import_module("h5py").File(path, "r") as file:
@@ -104,6 +119,16 @@ def _signals_of(path: Path, plugin: str) -> Iterator[list[dict[str, Any]]]:
             yield _with_data(_any(path, plugin), path)
     finally:
         gc.collect()
+
+
+def _kept(path: Path, plugin: str) -> list[dict[str, Any]]:
+    """What the plugin finds in the file, or found when it was described: the data are asked for a moment later."""
+    about = path.stat()
+    key = (str(path), plugin, about.st_mtime_ns, about.st_size)
+    if key not in _FOUND:
+        _FOUND.clear()
+        _FOUND[key] = _with_data(_any(path, plugin), path)
+    return _FOUND[key]
 
 
 def _reader(plugin: str, name: str) -> Any:

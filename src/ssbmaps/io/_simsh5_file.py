@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import Faults, FormatError, SsbmapsError
+from ssbmaps.io import _held
 from ssbmaps.io._pixels import Length, Stated, length
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ class Table:
 
 def is_hdf5(path: Path) -> bool:
     """Whether the file starts with the HDF5 signature."""
-    with path.open("rb") as handle:
-        return handle.read(8) == _SIGNATURE
+    return _held.head(path, 8) == _SIGNATURE
 
 
 @contextmanager

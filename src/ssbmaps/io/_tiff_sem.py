@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ZEISS, FEI, TESCAN = 34118, (34680, 34682), 50431
 _TESCAN_BLOCKS = {2: "MAIN", 3: "SEM", 4: "GAMA", 5: "FIB"}
 _MOST_TEXT = 1 << 22  # bytes of a text file beside the image
+_ZEISS_NAME = re.compile(r"[A-Z]{2}_[A-Z0-9_]+")
 _VALUE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(\S*)")
 
 
@@ -54,7 +55,7 @@ def _zeiss(page: Page) -> Microscope:
     lines = page.text(ZEISS).splitlines()
     named: dict[str, str] = {}
     for name, value in itertools.pairwise(lines):
-        if re.fullmatch(r"[A-Z]{2}_[A-Z0-9_]+", name.strip()):
+        if _ZEISS_NAME.fullmatch(name.strip()):
             named[name.strip()] = value.strip()
     unit = _number(lines[3] if len(lines) > 3 else "")
     columns = page.shape[1]
@@ -164,9 +165,10 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
         stripped = line.strip()
         if stripped.startswith("[") and stripped.endswith("]"):
             current = sections.setdefault(stripped[1:-1], {})
-        elif "=" in stripped:
-            name, _, value = stripped.partition("=")
-            current[name.strip()] = value.strip()
+            continue
+        name, sign, value = stripped.partition("=")
+        if sign:
+            current[name.rstrip()] = value.lstrip()
     return {name: entries for name, entries in sections.items() if entries}
 
 

@@ -11,7 +11,7 @@ from ssbmaps._errors import FormatError
 from ssbmaps.io._public import public
 from ssbmaps.io._vamas_header import END, POINTWISE, TECHNIQUES, Head, header, pairs, texts
 from ssbmaps.io._vamas_lines import MISSING, CutShortError, Lines
-from ssbmaps.io._vamas_parts import KEPT, PARTS, PLACE, Block, Fields, First, present
+from ssbmaps.io._vamas_parts import KEPT, PLACE, TECHNIQUE, Block, Fields, First, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class _BlockReader:
         self.first: First | None = None
         self._shared: dict[Any, Any] = {}  # equal things are kept once
         self._patterns: list[_Pattern] = []  # of the last blocks that were different; the next to come first
-        self._at: dict[int, tuple[int, int]] = {}
+        self._at: dict[int, tuple[int, int]] = {}  # lines of the parts, by the first of those read together
 
     def known(self) -> First:
         """What the first block said."""
@@ -133,7 +133,7 @@ class _BlockReader:
         if self.first is None:
             self.first = said
         lines.skip(self.head.upgrades, f"{where}, future upgrade entries")
-        key = (tuple(said.said.get(name, "") for name in KEPT), said.variables)
+        key = (tuple(map(said.said.get, KEPT)), said.variables)
         if key not in self._shared:
             self._shared[key] = Fields({name: said.said[name] for name in KEPT if name in said.said}, said.variables)
         place = self._place(said.said, where) if self.head.mode in POINTWISE else None
@@ -159,7 +159,8 @@ class _BlockReader:
         """Extremes and ordinates; all are checked against the lines that the file has."""
         lines, wide = self.lines, len(fields.variables)
         lines.need(2 * wide + count, f"{where}, its {count} ordinate values")
-        extremes = tuple(lines.real(f"{where}, minimum or maximum") for _ in range(2 * wide))
+        what = f"{where}, minimum or maximum"
+        extremes = tuple(lines.real(what) for _ in range(2 * wide))
         block = Block(number, identifier, sample, fields, place, values, count // wide, extremes, lines.number)
         lines.skip(count, f"{where}, its {count} ordinate values")
         return block
@@ -194,31 +195,30 @@ class _BlockReader:
 
     def _parts(self, where: str) -> First:
         """The numbered parts of a block."""
-        lines, head, first = self.lines, self.head, self.first
+        lines, first = self.lines, self.first
         said = dict(first.said) if first else {}
         values, variables = (first.values, first.variables) if first else ((), ())
         comment, parameters = (first.comment, first.parameters) if first else ((), ())
-        for part, names in PARTS:
-            if first is not None and not head.included[part]:
-                continue
-            begin = lines.number
-            if names:
-                if present(part, head.mode, head.scan, said.get("technique", "")):
-                    for name in names:
-                        said[name] = lines.text(name)
-                if part == 9:
-                    said["technique"] = self._technique(said["technique"], where)
-            elif part == 8:
-                comment = texts(lines, "block comment")
-            elif part == 11:
-                values = self._values(where)
-            elif part == 32:
-                variables = pairs(lines, "corresponding variable", low=1)
-            else:
-                count = lines.integer(f"{where}, number of additional numerical parameters")
-                lines.need(3 * count, f"{where}, {count} additional numerical parameters")
-                parameters = tuple((lines.text("label"), lines.text("unit"), lines.text("value")) for _ in range(count))
-            self._at[part] = (begin, lines.number)
+        included = None if first is None else self.head.included
+        for half in (0, 1):  # what follows the technique depends on it
+            for part, names in runs(half, said.get("technique", ""), self.head.mode, self.head.scan, included):
+                begin = lines.number
+                if names:
+                    said.update(zip(names, lines.texts(names), strict=True))
+                    if part == TECHNIQUE:
+                        said["technique"] = self._technique(said["technique"], where)
+                elif part == 8:
+                    comment = texts(lines, "block comment")
+                elif part == 11:
+                    values = self._values(where)
+                elif part == 32:
+                    variables = pairs(lines, "corresponding variable", low=1)
+                else:
+                    count = lines.integer(f"{where}, number of additional numerical parameters")
+                    lines.need(3 * count, f"{where}, {count} additional numerical parameters")
+                    told = lines.texts(["label", "unit", "value"] * count)
+                    parameters = tuple(zip(told[::3], told[1::3], told[2::3], strict=True))
+                self._at[part] = (begin, lines.number)
         return First(said, values, variables, comment, parameters)
 
 

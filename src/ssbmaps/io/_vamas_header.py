@@ -83,13 +83,14 @@ def _one_of(lines: Lines, what: str, known: tuple[str, ...]) -> str:
 def texts(lines: Lines, what: str) -> tuple[str, ...]:
     count = lines.integer(f"number of {what} lines")
     lines.need(count, f"the {what}")
-    return tuple(lines.text(what) for _ in range(count))
+    return tuple(lines.texts([what] * count))
 
 
 def pairs(lines: Lines, what: str, *, low: int = 0) -> tuple[tuple[str, str], ...]:
     count = lines.integer(f"number of {what}s", low=low)
     lines.need(2 * count, f"labels and units of {count} {what}s")
-    return tuple((lines.text(f"{what} label"), lines.text(f"{what} unit")) for _ in range(count))
+    said = lines.texts([f"{what} label", f"{what} unit"] * count)
+    return tuple(zip(said[::2], said[1::2], strict=True))
 
 
 def _included(lines: Lines) -> tuple[bool, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ssbmaps._errors import FormatError
@@ -12,6 +13,7 @@ from ssbmaps.io._vamas_lines import MISSING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TECHNIQUE = 9  # number of the part; it decides which of the later ones there are
 # The parts of a block by their prefix number; parts 8, 11, 32 and 40 have a length of their own.
 _DATE = ("year", "month", "day", "hour", "minute", "second", "hours in advance of GMT")
 PARTS: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -160,3 +162,23 @@ def present(number: int, mode: str, scan: str, technique: str) -> bool:
         case 37:
             return mode in SPUTTERED and technique in ELECTRON
     return True
+
+
+@lru_cache(maxsize=256)
+def runs(
+    half: int, technique: str, mode: str, scan: str, included: tuple[bool, ...] | None
+) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """The parts that a block has up to its technique (`half` 0) or after it, in order, with their fields.
+
+    Neighbours that are read alike are one, by the number of the first: the date, and what seldom differs between blocks.
+    `included` says which parts there are, None all.
+    """
+    found = list[tuple[int, tuple[str, ...]]]()
+    for part, names in PARTS[TECHNIQUE:] if half else PARTS[:TECHNIQUE]:
+        if (included is None or included[part]) and (not names or present(part, mode, scan, technique)):
+            first, before = found[-1] if found else (part, ())
+            if names and before and (part < 7 or first > 11):
+                found[-1] = (first, before + names)
+            else:
+                found.append((part, names))
+    return tuple(found)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MARK = "[Header]"
 _PART = "(Header)"
 
 
@@ -35,7 +36,7 @@ class Header:
 def is_header(text: str) -> bool:
     """Whether `text` begins as the header file does."""
     lines = [line.strip() for line in text.splitlines()[:16]]
-    return "[Header]" in lines[:2] and any(line.replace(" ", "").startswith("SizeGraph=") for line in lines)
+    return MARK in lines[:2] and any(line.replace(" ", "").startswith("SizeGraph=") for line in lines)
 
 
 def header(path: Path) -> Header:

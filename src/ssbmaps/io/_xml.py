@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xml.parsers import expat
 
 from ssbmaps._errors import FormatError
+from ssbmaps.io import _held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 _PIECE = 1 << 16
+_NAMES = 1 << 10
 
 
 class Target(Protocol):
@@ -29,7 +31,7 @@ class Target(Protocol):
 
 def walk(path: Path, target: Target, *, subject: str) -> None:
     """Feed `path` to `target`; FormatError with the line where it is no XML. Bytes that are no UTF-8 are read as Latin-1."""
-    with path.open("rb") as handle:
+    with _held.opened(path) as handle:
         declared = b"encoding" in handle.read(200).partition(b"?>")[0]
         handle.seek(0)
         encoding = None if declared else _encoding(handle)
@@ -46,8 +48,9 @@ def _feed(pieces: Iterable[bytes], target: Target, encoding: str | None, subject
     parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     parser.buffer_size = _PIECE
-    parser.StartElementHandler = lambda name, attributes: target.start(_bare(name), attributes)
-    parser.EndElementHandler = lambda name: target.end(_bare(name))
+    bare = _Bare()
+    parser.StartElementHandler = lambda name, attributes: target.start(bare[name], attributes)
+    parser.EndElementHandler = lambda name: target.end(bare[name])
     parser.CharacterDataHandler = target.data
 
     def refuse(*_: object) -> None:
@@ -73,8 +76,14 @@ def _feed(pieces: Iterable[bytes], target: Target, encoding: str | None, subject
         raise FormatError(f"{subject}: its text encoding cannot be read ({error}); save it as UTF-8.") from None
 
 
-def _bare(name: str) -> str:
-    return name.rpartition(":")[2] if ":" in name else name
+class _Bare(dict[str, str]):
+    """Names without their prefix, each worked out once; instrument files use few, and a damaged one shall not fill the memory."""
+
+    def __missing__(self, name: str) -> str:
+        bare = name.rpartition(":")[2]
+        if len(self) < _NAMES:
+            self[name] = bare
+        return bare
 
 
 def _encoding(handle: Any) -> str | None:

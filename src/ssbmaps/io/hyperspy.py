@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ssbmaps._provenance import file_sha256
-from ssbmaps.io import _guarded_signals, _signal_files
+from ssbmaps.io import _guarded_signals, _held, _signal_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,7 @@ def sniff(path: Path) -> bool:
         if path.is_dir():
             root = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
             return isinstance(root, dict) and root.get("file_format") == "ZSpy"
-        with path.open("rb") as handle:
-            head = handle.read(_HEAD)
+        head = _held.head(path, _HEAD)
     except (OSError, ValueError):
         return False
     return head.startswith(_HDF5) and all(word in head for word in (b"file_format", b"HyperSpy", b"Experiments"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import DataQualityWarning, Faults, FormatError, SsbmapsError
-from ssbmaps.io import _cube, _pixels
+from ssbmaps.io import _cube, _held, _pixels
 from ssbmaps.io._imzml_binary import blocks, find_ibd, gather, identity, require_ibd
 from ssbmaps.io._imzml_check import Scan, SpectrumFaults, check_structure, scan_values, shared
 from ssbmaps.io._imzml_header import INTENSITY, MZ, array_columns, grid, metadata, read_header, travelling_terms
@@ -32,8 +32,7 @@ WRITES = True
 
 def sniff(path: Path) -> bool:
     """Whether the file starts as mzML that uses the imaging vocabulary, in whatever encoding."""
-    with path.open("rb") as handle:
-        head = handle.read(8192).replace(b"\0", b"")
+    head = _held.head(path, 8192).translate(None, b"\0")
     return b"mzML" in head and (b"IMS" in head or path.suffix.lower() in EXTENSIONS)
 
 

@@ -50,6 +50,8 @@ class _File:
 
 def sniff(path: Path) -> bool:
     """Whether the file begins with LabSpec's header, or with the row of shifts that it writes without one."""
+    if not _lines.head_text(path, 16).startswith(("#", "\t")):
+        return False
     lines = _lines.head_text(path, 1 << 14).splitlines()
     header = [line for line in lines if line.startswith("#")]
     if header:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ssbmaps._errors import FormatError, SsbmapsError
-from ssbmaps.io import _guarded_signals
+from ssbmaps.io import _guarded_signals, _held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +85,7 @@ def sniff(path: Path) -> bool:
     if not candidates:
         return False
     try:
-        with path.open("rb") as handle:
-            head = handle.read(_HEAD)
+        head = _held.head(path, _HEAD)
     except OSError:
         return False
     return any(f.fits(head) for f in candidates)
@@ -139,8 +138,7 @@ def _plugin(path: Path, plugin: str | None) -> str:
             raise SsbmapsError(f"{path.name}: plugin is {plugin!r}; expected one of {', '.join(listed)}.")
         return plugin
     candidates = [f for f in FORMATS if path.suffix.lower() in f.suffixes]
-    with path.open("rb") as handle:
-        head = handle.read(_HEAD)
+    head = _held.head(path, _HEAD)
     fitting = [f.plugin for f in candidates if f.fits(head)] or sorted({f.plugin for f in candidates})
     if len(fitting) != 1:
         known = f"may be of {' or '.join(fitting)}" if fitting else "has an ending that no plugin has"

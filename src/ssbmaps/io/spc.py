@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import DataQualityWarning, FormatError, SsbmapsError
-from ssbmaps.io import _dense, _pixels, _raman_axis, _report, _stage, _stepped
+from ssbmaps.io import _dense, _held, _pixels, _raman_axis, _report, _stage, _stepped
 from ssbmaps.io import _spc_file as spc
 from ssbmaps.io._bytes import Bytes
 from ssbmaps.io._public import public
@@ -33,8 +33,7 @@ _COUNTS = 4
 
 def sniff(path: Path) -> bool:
     """Whether the file begins with a header that makes sense as SPC."""
-    with path.open("rb") as handle:
-        return spc.plausible(handle.read(512))
+    return spc.plausible(_held.head(path, 512))
 
 
 class _File:

@@ -41,6 +41,8 @@ class _Spectra:
 
 def sniff(path: Path) -> bool:
     """Whether the first line that is no comment names a spectral axis, or positions and at least three channels."""
+    if _lines.is_binary(path, _HEAD):
+        return False
     text = _lines.head_text(path, _HEAD)
     lines = [] if "\0" in text else text.splitlines()
     return _csv_header.is_header(next((line for line in lines if not line.startswith("#")), ""))

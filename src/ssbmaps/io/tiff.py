@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import DataQualityWarning, FormatError, SsbmapsError
-from ssbmaps.io import _dense, _pixels, _tiff_pixels
+from ssbmaps.io import _dense, _held, _pixels, _tiff_pixels
 from ssbmaps.io._report import choose, report
 from ssbmaps.io._tiff_file import COLOURS, TiffFile, is_tiff
 from ssbmaps.io._tiff_images import Image, images, photometric
@@ -32,8 +32,7 @@ _OWN = ("history", "source", "source_sha256", "original_metadata", "units", "lon
 
 def sniff(path: Path) -> bool:
     """Whether the file begins as TIFF or BigTIFF."""
-    with path.open("rb") as handle:
-        return is_tiff(handle.read(4))
+    return is_tiff(_held.head(path, 4))
 
 
 def info(path: Path) -> dict[str, Any]:

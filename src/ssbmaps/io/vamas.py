@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import DataQualityWarning, FormatError, SsbmapsError
-from ssbmaps.io import _dense, _pixels, _report, _vamas_images, _vamas_spectra
+from ssbmaps.io import _dense, _held, _pixels, _report, _vamas_images, _vamas_spectra
 from ssbmaps.io._vamas_blocks import Experiment, experiment, metadata
 from ssbmaps.io._vamas_header import IMAGES, ION, MAGIC
 
@@ -44,9 +44,7 @@ class _Choice:
 
 def sniff(path: Path) -> bool:
     """Whether the first line that is not blank is the standard's."""
-    with path.open("rb") as handle:
-        head = handle.read(4096)
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(MAGIC.encode())
+    return _held.head(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(MAGIC.encode())
 
 
 def info(path: Path) -> dict[str, Any]:

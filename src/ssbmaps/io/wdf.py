@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import DataQualityWarning
-from ssbmaps.io import _dense, _pixels, _raman_axis, _report, _stage
+from ssbmaps.io import _dense, _held, _pixels, _raman_axis, _report, _stage
 from ssbmaps.io import _wdf_file as wdf
 from ssbmaps.io._wdf_image import picture
 from ssbmaps.io._wdf_layout import Layout, layout
@@ -28,8 +28,7 @@ _COUNTS = 6
 
 def sniff(path: Path) -> bool:
     """Whether the file begins with a WDF1 block of 512 bytes."""
-    with path.open("rb") as handle:
-        head = handle.read(16)
+    head = _held.head(path, 16)
     return head[:4] == b"WDF1" and head[8:] == wdf.HEADER.to_bytes(8, "little")
 
 

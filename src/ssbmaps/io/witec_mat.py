@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._errors import Faults, FormatError
-from ssbmaps.io import _dense, _mat5, _pixels, _positions, _raman_axis, _report, _witec_map
+from ssbmaps.io import _dense, _held, _mat5, _pixels, _positions, _raman_axis, _report, _witec_map
 from ssbmaps.io._public import public
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ _KEPT = ("name", "type", "history", "datasetversion", "description")
 
 def sniff(path: Path) -> bool:
     """Whether the file is a MAT-file of level 5 with a variable that has the fields of a dataset."""
-    with path.open("rb") as handle:
-        head = handle.read(128)
     try:
-        return _mat5.is_mat5(head) and bool(_datasets(_mat5.load(path)))
+        return _mat5.is_mat5(_held.head(path, 128)) and bool(_datasets(_mat5.load(path)))
     except FormatError:
         return False
 
