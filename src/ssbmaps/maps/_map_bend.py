@@ -1,7 +1,7 @@
 """A smooth displacement beside an affine map, from what the blocks of a map ask for.
 
-The mean of a Gaussian process through the blocks' displacements, whose width and length are those of largest likelihood, so that
-it returns to the affine map, with the error of not knowing, where the blocks say nothing. The affine map's own error is part of
+The mean of Gaussian processes through the blocks' displacements, weighted over widths and lengths by their likelihood, so that it
+returns to the affine map, with the error of not knowing, where the blocks say nothing. The affine map's own error is part of
 the process: what the blocks correct of it is not counted twice (Rasmussen & Williams, Gaussian Processes for Machine Learning,
 MIT Press 2006, chapters 2 and 5). Arrays only.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_FAR = 4.0  # of log likelihood below the best, where a process counts no more
 _GAIN = 3.0  # of log likelihood, by which a field must explain the blocks better than none
 _ROUNDS, _REST = 12, 0.1  # steps of the field, and how small the last one is, of a block's error
 _FEW = 4  # blocks
@@ -37,6 +38,29 @@ _NODES = 64  # along a side
 
 @dataclass(frozen=True)
 class Field:
+    """A smooth displacement beside an affine map: the mean of processes, each with the weight that the blocks give to it."""
+
+    processes: tuple[Process, ...]
+    weights: Floats
+
+    @property
+    def width(self) -> float:
+        """Root mean square width, um; 0 if there is no displacement."""
+        return float(np.sqrt(self.weights @ [p.width**2 for p in self.processes]))
+
+    def mean(self, places: Floats) -> Floats:
+        """Displacement (N, 2), um, at places (N, 2) um of the fixed raster."""
+        return np.asarray(np.einsum("k,kni->ni", self.weights, [p.mean(places) for p in self.processes]))
+
+    def covariance(self, places: Floats) -> Floats:
+        """(N, 2, 2) um² of the displacement, the affine map's own error and that of width and length included."""
+        whole = np.einsum("k,knij->nij", self.weights, [p.covariance(places) for p in self.processes])
+        apart = np.array([p.mean(places) for p in self.processes]) - self.mean(places)
+        return np.asarray(whole + np.einsum("k,kni,knj->nij", self.weights, apart, apart))
+
+
+@dataclass(frozen=True)
+class Process:
     """A smooth displacement beside an affine map of covariance `spread` (6, 6): its width and length, um, and the blocks."""
 
     width: float
@@ -105,7 +129,7 @@ def _rest(known: Residuals, spread: Floats) -> Floats:
 
 
 def smooth(known: Residuals, side: float, spread: Floats) -> Field:
-    """The field of largest likelihood; of width 0 if that explains the blocks as well.
+    """The field that the blocks ask for; of width 0 if none explains them as well.
 
     What a block's scatter says of its error is checked against what the other blocks say of its place: errors that are too small
     throughout are scaled, and a block that lies apart is trusted as little as it takes to lie within the 99 % region.
@@ -113,8 +137,8 @@ def smooth(known: Residuals, side: float, spread: Floats) -> Field:
     common, own = 1.0, np.ones(len(known.places))
     for _ in range(_REWEIGHT):
         scale = common * own
-        field = _likeliest(replace(known, covariances=known.covariances * scale[:, None, None]), side, spread)
-        off, told = field.left_out()
+        field = _likely(replace(known, covariances=known.covariances * scale[:, None, None]), side, spread)
+        off, told = field.processes[0].left_out()
         apart = told + known.covariances * STUDENT * (common - scale)[:, None, None]  # with the block's own distrust taken out
         square = np.einsum("bi,bij,bj->b", off, np.linalg.inv(apart), off)
         common = max(common * float(np.clip(np.median(square) / _MEDIAN, 0.5, 2.0)), 1.0)
@@ -122,8 +146,8 @@ def smooth(known: Residuals, side: float, spread: Floats) -> Field:
     return field
 
 
-def _likeliest(known: Residuals, side: float, spread: Floats) -> Field:
-    """The field whose width and length make the blocks most likely."""
+def _likely(known: Residuals, side: float, spread: Floats) -> Field:
+    """The processes on a grid of widths and lengths, weighted by how likely they make the blocks, the likeliest first."""
     data, rest = known.shifts.T.ravel(), _rest(known, spread)
     typical = float(np.sqrt(np.median((known.shifts**2).sum(axis=1)) + 1e-300))
     widths = typical * _WIDTHS
@@ -138,10 +162,16 @@ def _likeliest(known: Residuals, side: float, spread: Floats) -> Field:
     for length in _LENGTHS:
         kernel = np.kron(np.eye(2), _kernel(known.places, known.places, length * side))
         values.append(fit(rest + widths[:, None, None] ** 2 * kernel))
-    longest, widest = np.unravel_index(int(np.argmax(values)), (len(_LENGTHS), len(widths)))
-    if values[longest][widest] <= none + _GAIN:
-        return Field(0.0, side, known, spread)
-    return Field(float(widths[widest]), _LENGTHS[longest] * side, known, spread)
+    table = np.array(values)
+    if table.max() <= none + _GAIN:
+        return Field((Process(0.0, side, known, spread),), np.ones(1))
+    order = np.argsort(-table, axis=None)
+    kept = [
+        (int(a), int(b)) for a, b in zip(*np.unravel_index(order, table.shape), strict=True) if table[a, b] > table.max() - _FAR
+    ]
+    weights = np.exp(np.array([table[k] for k in kept]) - table.max())
+    processes = tuple(Process(float(widths[b]), _LENGTHS[a] * side, known, spread) for a, b in kept)
+    return Field(processes, weights / weights.sum())
 
 
 def bend(fixed: Stack, sampled: Stack, matrix: Floats, spread: Floats, *, widest: float) -> tuple[Criterion, Field]:
@@ -152,7 +182,7 @@ def bend(fixed: Stack, sampled: Stack, matrix: Floats, spread: Floats, *, widest
     pixel = min(fixed.raster.pixel)
     side = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True))
     nothing = np.empty((0, 2))
-    field = Field(0.0, side, Residuals(nothing, nothing, np.empty((0, 2, 2))), spread)
+    field = Field((Process(0.0, side, Residuals(nothing, nothing, np.empty((0, 2, 2))), spread),), np.ones(1))
     sigma = max(widest, pixel)
     while True:
         plain = criterion(fixed, sampled, sigma, stride=max(int(sigma / pixel / 2), 1))

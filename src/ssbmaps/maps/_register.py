@@ -269,8 +269,8 @@ def _warn(attrs: dict[str, Any], kind: str) -> None:
     """Say what speaks against the result, once and together."""
     told = []
     if kind == "deformable":
-        told.append("the stated error of the displacement was 2 to 3 times too small in simulations; compare with landmarks.")
-    if attrs["misfit_chance"] < _UNLIKELY and attrs["misfit"] > 0:
+        told.append("the stated error of the displacement was about 1.5 times too small in simulations; compare with landmarks.")
+    if attrs["misfit_chance"] < _UNLIKELY:
         hint = "" if kind == "deformable" else " Look at check_registration, or take model='deformable'."
         told.append(
             f"a map of kind {kind!r} does not fit: blocks lie {attrs['misfit']:.3g} um (rms) from where it puts them, beyond "
