@@ -323,3 +323,16 @@ class TestDistortion:
         counts, view, truth = scene
         off, _ = errors(quiet(counts, view, pairs=PAIRS, model="deformable"), truth, view)
         assert np.nanmean(off) < 0.3 * PIXEL
+
+
+@pytest.mark.parametrize("side", [2, 3, 6])
+def test_smoothing_by_a_pixel_moves_nothing(side):
+    """An even box alone lies half a pixel off, which put coarse maps 50 nm from where they are."""
+    from ssbmaps.maps._map_images import _blur
+
+    image = np.zeros((21, 25))
+    image[10, 12] = 1.0
+    seen = _blur(image, [0.5, 0.5], [side, side])
+    rows, columns = np.indices(image.shape)
+    assert (seen * rows).sum() / seen.sum() == pytest.approx(10)
+    assert (seen * columns).sum() / seen.sum() == pytest.approx(12)

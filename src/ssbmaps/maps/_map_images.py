@@ -48,8 +48,9 @@ def _blur(image: Floats, width: list[float], sides: list[int]) -> Floats:
 
     image = ndimage.gaussian_filter(image, width, mode="constant", truncate=3)
     for axis, side in enumerate(sides):
-        if side > 1:
-            image = ndimage.uniform_filter1d(image, side, axis, mode="constant")
+        if side > 1:  # a box of an even number of pixels lies half a pixel to one side, and the next one to the other
+            moved = (0,) if side % 2 else (0, -1)
+            image = np.mean([ndimage.uniform_filter1d(image, side, axis, mode="constant", origin=o) for o in moved], axis=0)
     return np.asarray(image)
 
 
