@@ -269,4 +269,5 @@ def test_long_coordinates_are_packed_and_bounded():
     assert len(packed["packed"]) < 20_000
     packed["shape"] = [4]  # a bomb: what is declared bounds what is unpacked
     np.testing.assert_array_equal(_tiff_note._unpack(packed, (4,)), np.zeros(4))
-    assert _write_tiff.fitting(np.zeros((0, 2), np.int64), ["uint8", "float32"]) is not None
+    nothing = _write_tiff.fitting(np.zeros((0, 2), np.int64), ["uint8", "float32"])
+    assert (nothing.dtype, nothing.shape) == (np.float32, (0, 2))
