@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssbmaps.maps._map_smooth import Kernel, planes
 from ssbmaps.maps._mutual import Criterion, Raster, pair
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-
-_ENOUGH = 0.3  # share of the smoothing kernel's weight that must lie on measured pixels
 
 
 @dataclass(frozen=True)
@@ -28,30 +27,15 @@ class Stack:
 
     def smoothed(self, sigma: float, box: tuple[float, float]) -> tuple[Floats, Bools]:
         """Smoothed by a Gaussian of `sigma` um and a box of (y, x) um, over measured pixels only."""
-        width = [sigma / p for p in self.raster.pixel]
+        tall, wide = self.raster.pixel
         sides = [max(round(b / p), 1) for b, p in zip(box, self.raster.pixel, strict=True)]
-        full = np.multiply.outer(*(_blur(np.ones(n), [w], [s]) for n, w, s in zip(self.raster.shape, width, sides, strict=True)))
+        kernel = Kernel((sigma / tall, sigma / wide), (sides[0], sides[1]))
         values, masks = np.empty_like(self.values), np.empty_like(self.ok)
         for c, (image, ok) in enumerate(zip(self.values, self.ok, strict=True)):
-            if c and np.array_equal(ok, self.ok[c - 1]):
-                masks[c] = masks[c - 1]
-            else:
-                weight = full if ok.all() else _blur(ok.astype(np.float64), width, sides)
-                masks[c] = ok & (weight > _ENOUGH * full)
-            values[c] = np.where(masks[c], _blur(np.where(ok, image, 0.0), width, sides) / np.maximum(weight, 1e-300), 0.0)
+            if c == 0 or not np.array_equal(ok, self.ok[c - 1]):
+                smooth = planes(kernel, ok)
+            values[c], masks[c] = smooth(np.where(ok, image, 0.0)), smooth.share > 0
         return values, masks
-
-
-def _blur(image: Floats, width: list[float], sides: list[int]) -> Floats:
-    """By a Gaussian of `width` and a box of `sides` pixels along each axis; beyond the edge lies 0."""
-    from scipy import ndimage
-
-    image = ndimage.gaussian_filter(image, width, mode="constant", truncate=3)
-    for axis, side in enumerate(sides):
-        if side > 1:  # a box of an even number of pixels lies half a pixel to one side, and the next one to the other
-            moved = (0,) if side % 2 else (0, -1)
-            image = np.mean([ndimage.uniform_filter1d(image, side, axis, mode="constant", origin=o) for o in moved], axis=0)
-    return np.asarray(image)
 
 
 def criterion(fixed: Stack, sampled: Stack, sigma: float, *, stride: int = 1) -> Criterion:
