@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._errors import RegistrationError
 from ssbmaps.maps._map_error import covariance, curvature
 from ssbmaps.maps._map_images import criterion
 from ssbmaps.maps._map_models import MapModel
@@ -25,21 +24,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-WIDTHS = (1.0, 2.0)  # fixed pixels; smoothing of the last step, the better known one is taken
+WIDTHS = (1.0, 2.0)  # fixed pixels; smoothing of the last step
+_GOOD = 0.1  # fixed pixels of error, below which no more smoothing is tried
+_CLEAR = 0.7  # of the error with less smoothing, that with more must be to be taken: the lesser of two like errors is chance
 _STEPS = 80
 _COARSE = 0.3  # nats over all pixels, less than which a step must gain to be the last
 _NEAR, _FAR = 4.0, 30.0  # units of the steps (half a nat is one): how near the scores take over, how far they may lead
+_LEFT = 1.0  # of the scores in these units, more than which is no rest: the map is half a nat or more from its best
 _REST = 0.1  # of the way from there; the last step's length
 _THIN = 3
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A map at its best; the covariance (6, 6) of its entries; how many blocks of the map carry it."""
+    """A map at its best, and the covariance (6, 6) of its entries."""
 
     matrix: Floats
     covariance: Floats
-    blocks: int
     sigma: float  # um
     criterion: Criterion
     model: MapModel
@@ -82,8 +83,8 @@ def climb(at: Criterion, model: MapModel, matrix: Floats) -> tuple[Floats, float
     return found.x * scale, -float(found.fun)
 
 
-def settle(at: Criterion, model: MapModel, matrix: Floats) -> Floats:
-    """The parameters near `matrix` at which the scores sum to zero, from a distance of few pixels.
+def settle(at: Criterion, model: MapModel, matrix: Floats) -> Floats | None:
+    """The parameters near `matrix` at which the scores sum to zero, from a distance of few pixels; None if it finds none.
 
     Newton steps within a trusted region as long as the information grows, then on the scores alone: the information jumps a
     little where a pixel enters or leaves the overlap, its gradient is the smooth thing, and what the error is told of. The
@@ -107,8 +108,9 @@ def settle(at: Criterion, model: MapModel, matrix: Floats) -> Floats:
     near = minimize(in_nats, first, jac=True, hess=lambda _: bent, method="trust-exact", options=options).x
     rest = {"xtol": _REST, "maxfev": _STEPS, "factor": _NEAR}
     found = root(lambda p: in_nats(near + p)[1], np.zeros(model.size), jac=lambda _: bent, method="hybr", options=rest)
-    far = not found.success or np.linalg.norm(found.x) > _FAR
-    return np.asarray(units @ (near if far else near + found.x))
+    if np.linalg.norm(found.fun) > _LEFT or np.linalg.norm(found.x) > _FAR:
+        return None
+    return np.asarray(units @ (near + found.x))
 
 
 def _pixels(at: Criterion) -> int:
@@ -134,36 +136,41 @@ def step_down(at: Criterion, matrix: Floats, *, model: str) -> tuple[Floats, flo
     return g @ at.fixed.normal, value * min(at.overlap(g), 1.0)
 
 
-def finish(fixed: Stack, sampled: Stack, matrix: Floats, *, model: str) -> Fitted:
-    """The last step, at full resolution: with little smoothing, and with more where that leaves the smaller error."""
+def finish(fixed: Stack, sampled: Stack, matrix: Floats, *, model: str) -> Fitted | None:
+    """The last step, at full resolution: with little smoothing, and with more where that leaves a clearly smaller error.
+
+    None where nothing holds the map in place.
+    """
     pixel = min(fixed.raster.pixel)
-    fine, wide = (criterion(fixed, sampled, w * pixel) for w in WIDTHS)
-    best = _settled(fine, matrix, model, WIDTHS[0] * pixel)
-    other = _fitted(wide, model_at(model, wide), matrix if best is None else best.matrix, WIDTHS[1] * pixel)
-    if best is None or (other is not None and other.spread() < best.spread()):
-        other = _settled(wide, matrix if best is None else best.matrix, model, WIDTHS[1] * pixel)
-        if best is None or (other is not None and other.spread() < best.spread()):
-            best = other
-    if best is None:
-        raise RegistrationError("the maps hold too little structure in common to say where one lies on the other.")
+    best: Fitted | None = None
+    for width in WIDTHS:
+        at = criterion(fixed, sampled, width * pixel)
+        fit = _settled(at, matrix if best is None else best.matrix, model, width * pixel)
+        if fit is not None and (best is None or fit.spread() < _CLEAR * best.spread()):
+            best = fit
+        if best is not None and best.spread() < _GOOD * pixel:
+            break
     return best
 
 
 def _settled(at: Criterion, matrix: Floats, model: str, sigma: float) -> Fitted | None:
-    """The fit near `matrix`; None where nothing holds it."""
+    """The fit near `matrix`, from there or from where the information leads first; None where nothing holds it."""
     kind = model_at(model, at)
-    g, _ = kind.map(settle(at, kind, matrix))
-    return _fitted(at, kind, g @ at.fixed.normal, sigma)
+    q = settle(at, kind, matrix)
+    if q is None:
+        nearer, _ = kind.map(climb(at, kind, matrix)[0])
+        q = settle(at, kind, nearer @ at.fixed.normal)
+    return None if q is None else _fitted(at, kind, q, sigma)
 
 
-def _fitted(at: Criterion, kind: MapModel, matrix: Floats, sigma: float) -> Fitted | None:
-    """The map with the error that it has, or would have where it is; None where nothing holds it."""
-    g, slopes = kind.map(q := kind.of(matrix @ np.linalg.inv(at.fixed.normal)))
+def _fitted(at: Criterion, kind: MapModel, q: Floats, sigma: float) -> Fitted | None:
+    """The map with its error; None where nothing holds it."""
+    g, slopes = kind.map(q)
     try:
-        spread, number = covariance(at, kind, q)
+        spread = covariance(at, kind, q)
     except np.linalg.LinAlgError:
         return None
     if not np.isfinite(spread).all() or (np.diag(spread) < 0).any():
         return None
     outer = np.kron(np.eye(2), at.fixed.normal.T) @ slopes
-    return Fitted(g @ at.fixed.normal, outer @ spread @ outer.T, number, sigma, at, kind)
+    return Fitted(g @ at.fixed.normal, outer @ spread @ outer.T, sigma, at, kind)

@@ -98,8 +98,9 @@ def register(
     -----
     Mutual information: Viola & Wells, Int. J. Computer Vision 24 (1997) 137, doi 10.1023/A:1007958904918; histogram by
     B-splines: Thévenaz & Unser, IEEE Trans. Image Process. 9 (2000) 2083, doi 10.1109/83.887976. The coarser raster is the one on
-    which both are compared; the finer one is averaged over its pixels. The covariance is that of the scores' scatter from block
-    to block (a sandwich, clustered by 64 blocks), so that it holds noise and local misfit, of counts and of intensities alike.
+    which both are compared; the finer one is averaged over its pixels. The covariance is that of a jackknife by 64 blocks
+    (MacKinnon, Nielsen & Webb, J. Appl. Econometrics 38 (2023) 671, doi 10.1002/jae.2969), so that it holds noise and local
+    misfit, of counts and of intensities alike; widened so that the 95 % region covers as much although blocks are few.
     Different sampling depths of two techniques are no part of it: see `removed_depth` in the data contract.
 
     Examples
