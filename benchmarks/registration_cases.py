@@ -51,13 +51,13 @@ def null_draw(seed: int) -> list[dict[str, Any]]:
     means = view.mean(("y", "x")).values[:, None, None]
     noise = view.copy(data=rng.poisson(np.broadcast_to(means, view.shape)))
     large, small = np.diag([0.1, 0.1, 1.0]), np.diag([10.0, 10.0, 1.0])
-    mirrored = view.copy(data=view.values[..., ::-1])
+    mirrored = {"x": view.copy(data=view.values[..., ::-1]), "y": view.copy(data=view.values[..., ::-1, :])}
     never = np.full((3, 3), np.nan)  # no map is right
     tries: list[tuple[str, xr.DataArray, xr.DataArray, np.ndarray, Any]] = [
         ("another section, three pairs", other, view, never, THREE),
         ("another section, one pair", other, view, never, INVERSE),
         ("one channel of three constant", counts, flat, truth, THREE),
-        ("mirrored", counts, mirrored, never, THREE),
+        *((f"mirrored along {axis}", counts, m, never, THREE) for axis, m in mirrored.items()),
         ("pixel size stated 10 × too large", counts, restated(view, 10), truth @ large, THREE),
         ("pixel size stated 10 × too small", counts, restated(view, 0.1), truth @ small, THREE),
         ("noise", counts, noise, never, THREE),

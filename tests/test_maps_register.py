@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import sparse
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
 from ssbmaps import DataQualityWarning, RegistrationError, SsbmapsError, maps, synthetic
 from ssbmaps.maps import Transform, register
@@ -191,14 +194,17 @@ class TestRefused:
         with pytest.raises(RegistrationError, match="moving: S LVV is 7 everywhere; a constant map cannot be placed"):
             register(counts, xr.full_like(view, 7), pairs=[PAIRS[0]])
 
-    def test_a_mirrored_map_is_called_so(self, scene):
+    @pytest.mark.parametrize(("axis", "turned"), [("x", "..., ::-1"), ("y", "..., ::-1, :")])
+    def test_a_mirrored_map_is_called_so(self, scene, axis, turned):
         counts, view, _ = scene
-        with pytest.raises(RegistrationError, match="Mirrored about an axis the moving map fits"):
-            register(counts, view.copy(data=view.values[..., ::-1]), pairs=PAIRS)
+        other = view.isel({axis: slice(None, None, -1)}).assign_coords({axis: view[axis]})
+        with pytest.raises(RegistrationError, match=f"mirrored along {axis} the moving map fits") as told:
+            quiet(counts, other, pairs=PAIRS)
+        assert f"maps.data[{turned}]" in str(told.value)
 
     def test_a_pixel_size_ten_times_too_large(self, scene):
         counts, view, _ = scene
-        with pytest.raises(RegistrationError, match=r"does not stand out|scales by|no placement"):
+        with pytest.raises(RegistrationError, match=r"does not stand out|scales by|no placement|at no place"):
             register(counts, view.assign_coords({d: view[d] * 10 for d in "yx"}), pairs=PAIRS)
 
     @pytest.mark.parametrize(
@@ -325,14 +331,61 @@ class TestDistortion:
         assert np.nanmean(off) < 0.3 * PIXEL
 
 
-@pytest.mark.parametrize("side", [2, 3, 6])
-def test_smoothing_by_a_pixel_moves_nothing(side):
-    """An even box alone lies half a pixel off, which put coarse maps 50 nm from where they are."""
-    from ssbmaps.maps._map_images import _blur
+class TestSmoothing:
+    @pytest.mark.parametrize("side", [2, 3, 6])
+    def test_by_a_pixel_moves_nothing(self, side):
+        """An even box alone lies half a pixel off, which put coarse maps 50 nm from where they are."""
+        from ssbmaps.maps._map_smooth import Kernel
 
-    image = np.zeros((21, 25))
-    image[10, 12] = 1.0
-    seen = _blur(image, [0.5, 0.5], [side, side])
-    rows, columns = np.indices(image.shape)
-    assert (seen * rows).sum() / seen.sum() == pytest.approx(10)
-    assert (seen * columns).sum() / seen.sum() == pytest.approx(12)
+        spot = np.zeros((41, 43))
+        spot[20, 21] = 1.0
+        seen = Kernel((1.0, 1.0), (side, side))(spot)
+        assert [(seen * i).sum() for i in np.indices(seen.shape)] == pytest.approx([20.0, 21.0], abs=1e-9)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 10**6), st.floats(0.3, 4.0), st.sampled_from([1, 2, 5]), st.booleans())
+    def test_keeps_a_plane_up_to_the_edge(self, seed, width, side, holes):
+        """A mean of the neighbours that there are would lean inwards, and shrink what is registered."""
+        from ssbmaps.maps._map_smooth import Kernel, planes
+
+        rng = np.random.default_rng(seed)
+        ok = np.ones((37, 52), bool)
+        if holes:
+            ok[rng.random(ok.shape) < 0.1] = False
+            ok[5:20, 30:] = False
+        rows, columns = np.indices(ok.shape)
+        plane = 3 + rng.uniform(-2, 2) * rows + rng.uniform(-2, 2) * columns
+        smooth = planes(Kernel((width, 1.5 * width), (side, side)), ok)
+        known = smooth.share > 0
+        assert known[ok].mean() > 0.95
+        assert smooth(np.where(ok, plane, 0.0))[known] == pytest.approx(plane[known], abs=1e-3)
+
+    def test_inside_is_the_plain_mean(self):
+        from ssbmaps.maps._map_smooth import Kernel, planes
+
+        kernel, image = Kernel((2.0, 1.0), (1, 4)), np.random.default_rng(0).poisson(5.0, (60, 50)).astype(float)
+        smooth = planes(kernel, np.ones(image.shape, bool))(image)
+        assert smooth[12:-12, 12:-12] == pytest.approx(kernel(image)[12:-12, 12:-12], abs=1e-9)
+
+
+def test_a_map_smoothed_at_its_edges_is_not_shrunk():
+    """By a mean of the neighbours that there are, its edges came to lie a tenth of a pixel too far inside."""
+    from ssbmaps.maps._map_fit import model_at, settle
+    from ssbmaps.maps._map_images import Stack, criterion
+    from ssbmaps.maps._mutual import Raster
+
+    off = []
+    for seed in range(6):
+        whole = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(140, 140)), 3)
+        stacks = [
+            Stack(image[None], np.ones((1, *image.shape), bool), Raster(image.shape, (1.0, 1.0), (float(first), float(first))))
+            for image, first in ((whole[40:100, 40:100], 40), (whole, 0))
+        ]
+        at = criterion(*stacks, 2.0)
+        model = model_at("affine", at)
+        q = settle(at, model, np.eye(3)[:2])
+        assert q is not None
+        g, _ = model.map(q)
+        off.append((g @ at.fixed.normal)[:, :2].diagonal() - 1)
+    edge = 30 * np.array(off).ravel()  # pixels at the edge
+    assert abs(edge.mean()) < 0.02 + 2 * edge.std() / np.sqrt(edge.size)

@@ -50,12 +50,13 @@ def search(
     rotation: float,
     scale: float,
     least_overlap: float,
-    mirror: bool = False,
+    flip: str = "",
 ) -> tuple[list[Candidate], float]:
     """The best translation for each rotation and scale, best first; and the side of a coarse pixel in um.
 
     The fixed map is brought to about `side` pixels along its longer side. `rotation` is in degrees either way, `scale` a factor
-    either way, `least_overlap` the least share of the smaller map. With `mirror`, x of the sampled map is turned round first.
+    either way, `least_overlap` the least share of the smaller map. With `flip` "y" or "x", the sampled map is turned round along
+    that axis first.
     """
     step = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True)) / side
     step = max(step, *fixed.raster.pixel, *sampled.raster.pixel)
@@ -67,8 +68,7 @@ def search(
     for angle in np.radians(angles):
         for scale in scales:
             turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            if mirror:
-                turn = turn @ np.diag([1.0, -1.0])
+            turn = turn @ np.diag([-1.0 if flip == axis else 1.0 for axis in "yx"])
             images, masks, corner = _turned(smooth, smooth_ok, sampled, turn, step)
             if masks.any(axis=(1, 2)).all():
                 hit = spectra.best(images, masks, least_overlap)
@@ -126,12 +126,19 @@ def _levels(image: Floats, mask: Bools) -> Floats:
     return np.asarray(level[None] == np.arange(_LEVELS)[:, None, None], np.float32)
 
 
+def _xlogx(most: int) -> Floats:
+    """k ln k for whole k up to `most`."""
+    k = np.arange(most + 1, dtype=np.float64)
+    return np.asarray(k * np.log(np.maximum(k, 1.0)))
+
+
 class _Spectra:
     """Fourier transforms of the fixed map's level masks, kept for every rotation and scale."""
 
     def __init__(self, images: Floats, masks: Bools) -> None:
         self.levels = [_levels(i, m) for i, m in zip(images, masks, strict=True)]
         self.shape = masks.shape[1:]
+        self._xlogx = _xlogx(int(masks[0].size))
         self._size = (0, 0)
         self._kept: list[Floats] = []
 
@@ -146,6 +153,8 @@ class _Spectra:
         """Shift (rows, columns) of the turned map on the fixed one with most evidence, that evidence, and the overlap."""
         from scipy import fft
 
+        from ssbmaps.maps._mutual_kernels import add_evidence
+
         other = masks.shape[1:]
         size = tuple(fft.next_fast_len(-(-(a + b) // 16) * 16, real=True) for a, b in zip(self.shape, other, strict=True))
         own = self._transforms((size[0], size[1]))
@@ -156,22 +165,11 @@ class _Spectra:
         allowed = np.flatnonzero(np.all([n >= max(k, 1.0) - 0.5 for n, k in zip(number, least, strict=True)], axis=0))
         if len(allowed) == 0:
             return None
-        evidence = np.zeros(len(allowed), np.float32)
+        evidence = np.zeros(len(allowed))
         for a, b in zip(own, spectra, strict=True):
-            joint = fft.irfft2(a[:, None] * b[None], size, axes=(2, 3)).reshape(_LEVELS, _LEVELS, -1)[:, :, allowed]
-            evidence += _evidence(np.maximum(joint, 0))
+            joint = fft.irfft2(a[:, None] * b[None], size, axes=(2, 3)).reshape(_LEVELS, _LEVELS, -1)
+            add_evidence(joint, allowed, self._xlogx, evidence)
         best = int(np.argmax(evidence))
         rows, columns = np.unravel_index(int(allowed[best]), size)
         row, column = (int(i) if i < n else int(i) - s for i, n, s in zip((rows, columns), self.shape, size, strict=True))
         return (row, column), float(evidence[best]), int(number[-1].flat[allowed[best]] + 0.5)
-
-
-def _evidence(joint: Floats) -> Floats:
-    """Mutual information (N) of joint histograms (K, L, N), in nats over all pixels, less what chance alone gives."""
-    sums = joint.sum(axis=(0, 1)), joint.sum(axis=0), joint.sum(axis=1)
-    found = _xlogx(joint).sum(axis=(0, 1)) + _xlogx(sums[0])
-    return np.asarray(found - _xlogx(sums[1]).sum(axis=0) - _xlogx(sums[2]).sum(axis=0) - (_LEVELS - 1) ** 2 / 2)
-
-
-def _xlogx(values: Floats) -> Floats:
-    return np.asarray(values * np.log(np.maximum(values, 1e-6)))

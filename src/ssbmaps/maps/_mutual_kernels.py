@@ -162,3 +162,29 @@ def scores(
             slopes[b, 3] += ux * row
             slopes[b, 4] += ux * column
             slopes[b, 5] += ux
+
+
+@njit(nogil=True, cache=True)
+def add_evidence(joint: _Array, allowed: _Array, xlogx: _Array, evidence: _Array) -> None:
+    """Add the mutual information of the histograms joint[:, :, allowed] (K, L, …), whole numbers but for rounding.
+
+    In nats over all pixels, less what chance alone gives; `xlogx` holds k ln k.
+    """
+    levels, others = joint.shape[0], joint.shape[1]
+    columns = np.zeros(others, np.int64)
+    for n in range(len(allowed)):
+        at = allowed[n]
+        total, found = 0, 0.0
+        columns[:] = 0
+        for k in range(levels):
+            row = 0
+            for m in range(others):
+                count = max(int(joint[k, m, at] + 0.5), 0)
+                row += count
+                columns[m] += count
+                found += xlogx[count]
+            total += row
+            found -= xlogx[row]
+        for m in range(others):
+            found -= xlogx[columns[m]]
+        evidence[n] += found + xlogx[total] - (levels - 1) * (others - 1) / 2

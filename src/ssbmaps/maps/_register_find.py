@@ -31,7 +31,12 @@ _APART = 2.0  # coarse pixels
 _FINE = 3.0  # px of smoothing; below, the last step takes over
 _CHANCE = 1e-5  # of unrelated maps to be taken for related
 _NEAR = 0.05  # by which a refined scale may leave the range that was searched
+_RIVAL = 1.1  # times the evidence; a map that is its own mirror image has as much either way
 _DISAGREE = 0.05  # p below which pairs widen the error
+_REASONS = (
+    "The maps may not overlap, show nothing in common, have other pixel sizes than stated, or be too noisy; name other pairs, "
+    "sum scans, or give initial= or landmarks=."
+)
 _WITHIN = 400  # placements that a refinement from a guess can reach
 
 
@@ -69,6 +74,12 @@ def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, 
         trials += looked
         starts = _apart([c.matrix for c in candidates], fixed, _APART * step)[:_TRIED]
         if starts:
+            rival, certain = _mirrored(fixed, sampled, wanted, candidates[0], side)
+            if rival:
+                refused = RegistrationError(f"{subject}: {rival}")
+                if certain:
+                    break
+                continue
             try:
                 return _judged(fixed, sampled, starts, wanted, step, trials, subject)
             except RegistrationError as error:
@@ -82,23 +93,25 @@ def _judged(
     """The best map that can be reached from the starts, or what speaks against it."""
     best = _best(fixed, sampled, starts, wanted, step)
     fit = finish(fixed, sampled, best, model=wanted.model)
+    if fit is None:
+        raise RegistrationError(f"{subject}: at no place that was tried do the maps hold one another. {_REASONS}")
     seen = support(fit.criterion, fit.g)
     overlap = fit.criterion.overlap(fit.g)
     faults = _faults(fit, seen, trials, overlap, wanted)
     if faults:
-        raise RegistrationError(f"{subject}: {' '.join(faults)}{_mirrored(fixed, sampled, wanted, fit)}")
+        raise RegistrationError(f"{subject}: {' '.join(faults)}")
     agreement, factor = _agreement(fit)
     return Found(replace(fit, covariance=fit.covariance * factor), seen, trials, overlap, agreement)
 
 
 def _candidates(
-    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, mirror: bool = False
+    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, flip: str = ""
 ) -> tuple[list[Candidate], float, float]:
     """Places found on maps of `side` pixels, best first, the side of these in um, and how many placements were looked at."""
     rotation = wanted.rotation if wanted.model != "translation" else 0.0
     scale = wanted.scale if wanted.model in ("similarity", "affine") else 1.0
     least = wanted.overlap
-    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, mirror=mirror)
+    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, flip=flip)
     return found, step, _placements(found, fixed, sampled, step)
 
 
@@ -141,8 +154,7 @@ def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: W
     if chance > _CHANCE:
         faults.append(
             f"the best place found does not stand out: held-out evidence speaks for it in {seen.positive} of {seen.blocks} "
-            f"blocks, and the best of about {trials:.0f} placements would reach that with probability {chance:.2g}. The maps may "
-            "not overlap, show nothing in common, or be too noisy; name other pairs, sum scans, or give initial= or landmarks=."
+            f"blocks, and the best of about {trials:.0f} placements would reach that with probability {chance:.2g}. " + _REASONS
         )
     sizes = np.linalg.svd(fit.matrix[:, :2], compute_uv=False)
     high, low = wanted.scale * (1 + _NEAR), 1 / (wanted.scale * (1 + _NEAR))
@@ -161,19 +173,27 @@ def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: W
     return faults
 
 
-def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, fit: Fitted) -> str:
-    """A sentence if the mirrored map fits better than what was found."""
-    found, step, trials = _candidates(fixed, sampled, wanted, _SIDES[-1], mirror=True)
-    if not found:
-        return ""
-    pixel = min(fixed.raster.pixel)
-    at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / pixel), 1))
-    normal = np.linalg.inv(at.fixed.normal)
-    ends = [np.vstack([m, [0, 0, 1]]) @ normal for m in (found[0].matrix, fit.matrix)]
-    there, here = (support(at, g[:2]) for g in ends)
-    if there.chance(trials) < _CHANCE and there.evidence > here.evidence:
-        return " Mirrored about an axis the moving map fits: flip its data along x first, maps.copy(data=maps.data[..., ::-1])."
-    return ""
+def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, side: int) -> tuple[str, bool]:
+    """A sentence if the mirrored map fits somewhere better than any upright one, and whether it really belongs there.
+
+    The same search of as many places: where it finds more, what was found upright is no more than the best of many.
+    """
+    for flip in "xy":
+        found, step, trials = _candidates(fixed, sampled, wanted, side, flip=flip)
+        if not found or found[0].evidence <= _RIVAL * best.evidence:
+            continue
+        told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {side} pixels)"
+        at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / min(fixed.raster.pixel)), 1))
+        g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal)
+        if support(at, g[:2]).chance(trials) >= _CHANCE:
+            return f"the best place found does not stand out: mirrored, the moving map fits better {told}. {_REASONS}", False
+        turned = "..., ::-1" if flip == "x" else "..., ::-1, :"
+        sentence = (
+            f"mirrored along {flip} the moving map fits better than in any upright place {told}. If it was recorded that way "
+            f"round, flip it first, maps.copy(data=maps.data[{turned}])."
+        )
+        return sentence, True
+    return "", False
 
 
 def _nothing(fixed: Stack, sampled: Stack, wanted: Wanted) -> str:
