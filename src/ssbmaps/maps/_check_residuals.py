@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssbmaps.maps._map_bend import on_raster, smooth
+from ssbmaps.maps._map_bend import followed
 from ssbmaps.maps._map_fit import climb, model_at
 from ssbmaps.maps._map_images import criterion
-from ssbmaps.maps._map_misfit import Residuals, residuals
+from ssbmaps.maps._map_misfit import Residuals
 from ssbmaps.maps._map_support import support
 from ssbmaps.maps._register_find import _CHANCE, _WITHIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ssbmaps.maps._map_bend import Field
     from ssbmaps.maps._map_images import Stack
     from ssbmaps.maps._mutual import Criterion, Raster
     from ssbmaps.maps._transform import Transform
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _WIDTHS = (4.0, 2.0, 1.0)  # fixed pixels; smoothing from step to step, the first reaches about as far
-_UNLIKELY = 0.01
-_ROUNDS = 3
-_FEW = 4  # blocks
 _AWAY = 1e12  # um; a pixel sent there does not count
 
 
@@ -97,28 +93,9 @@ def _approach(fixed: Stack, sampled: Stack, matrix: Floats, bend: Floats) -> tup
         kind = model_at("affine", at)
         best = kind.map(climb(at, kind, best)[0])[0] @ at.fixed.normal
     g = (np.vstack([best, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal))[:2]
-    rest = residuals(at, g)
-    field: Field | None = None
-    for _ in range(_ROUNDS if rest.chance() < _UNLIKELY and len(rest.places) >= _FEW else 0):
-        moved = np.zeros_like(rest.shifts) if field is None else field.mean(rest.places)
-        field = smooth(replace(rest, shifts=rest.shifts + moved), _side(fixed.raster), np.zeros((6, 6)))
-        at = replace(at, bend=_sum(bend, field, fixed.raster))
-        rest = residuals(at, g)
+    rest, at = followed(at, g, fixed.raster)
     led = np.column_stack([rest.places, np.ones(len(rest.places))]) @ (best - matrix).T
-    moved = np.zeros_like(led) if field is None else field.mean(rest.places)
-    return replace(rest, shifts=rest.shifts + led + moved), at, g
-
-
-def _side(raster: Raster) -> float:
-    return max(n * p for n, p in zip(raster.shape, raster.pixel, strict=True))
-
-
-def _sum(bend: Floats, field: Field, raster: Raster) -> Floats:
-    """Both displacements on the fixed raster, (y, x, 2) um."""
-    if field.width == 0:
-        return bend
-    own = on_raster(field, raster)
-    return own if bend.size == 0 else bend + own
+    return replace(rest, shifts=rest.shifts + led), at, g
 
 
 def _slopes(transform: Transform, y: Floats, x: Floats) -> Floats:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.maps._map_images import criterion
-from ssbmaps.maps._map_misfit import STUDENT, Residuals, residuals
+from ssbmaps.maps._map_misfit import STUDENT, Residuals, residuals, response
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 _FAR = 4.0  # of log likelihood below the best, where a process counts no more
 _GAIN = 3.0  # of log likelihood, by which a field must explain the blocks better than none
-_ROUNDS, _REST = 12, 0.1  # steps of the field, and how small the last one is, of a block's error
+_ROUNDS, _REST = 30, 0.02  # steps of the field, and how small the last one is, of a block's error
 _FEW = 4  # blocks
+_LED, _UNLIKELY = 3, 0.01  # steps of a field that carries blocks, if their displacements are so unlikely (p)
 _WIDTHS = np.geomspace(0.02, 4, 12)  # of the field, in the blocks' median displacement
 _LENGTHS = (0.1, 0.15, 0.22, 0.33, 0.5, 0.75)  # of the field, in longer sides of the fixed raster
 _REWEIGHT = 5
 _MEDIAN, _OUTER = 1.386, 9.210  # of chi-squared with two degrees of freedom: half and 99 % lie below
+_LOOSE = 100.0  # times the affine map's covariance: where the truth bends, an affine map lies further off than its error says
 _NODES = 64  # along a side
 
 
@@ -177,29 +179,60 @@ def _likely(known: Residuals, side: float, spread: Floats) -> Field:
 def bend(fixed: Stack, sampled: Stack, matrix: Floats, spread: Floats, *, widest: float) -> tuple[Criterion, Field]:
     """The displacement that the blocks ask for beside the affine `matrix`, from smoothing by `widest` um to one pixel.
 
-    `spread` (6, 6), the covariance of the affine map, is part of what the blocks may correct.
+    `spread` (6, 6) is the covariance of the affine map; ten times that error may be corrected by the blocks. When they have come
+    to rest, they are taken for as much less certain as they follow less than the whole of a displacement.
     """
     pixel = min(fixed.raster.pixel)
     side = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True))
-    nothing = np.empty((0, 2))
-    field = Field((Process(0.0, side, Residuals(nothing, nothing, np.empty((0, 2, 2))), spread),), np.ones(1))
+    loose, nothing = spread * _LOOSE, np.empty((0, 2))
+    field = Field((Process(0.0, side, Residuals(nothing, nothing, np.empty((0, 2, 2))), loose),), np.ones(1))
     sigma = max(widest, pixel)
     while True:
         plain = criterion(fixed, sampled, sigma, stride=max(int(sigma / pixel / 2), 1))
-        g = np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(plain.fixed.normal)
+        g = (np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(plain.fixed.normal))[:2]
         for _ in range(_ROUNDS):
-            at = replace(plain, bend=on_raster(field, plain.fixed))
-            rest = residuals(at, g[:2])
+            rest = residuals(replace(plain, bend=on_raster(field, plain.fixed)), g)
             if len(rest.places) < _FEW:
                 break
             moved = field.mean(rest.places)
-            field = smooth(Residuals(rest.places, rest.shifts + moved, rest.covariances), side, spread)
+            field = smooth(_beside(moved, rest), side, loose)
             error = np.sqrt(np.median(np.trace(rest.covariances, axis1=1, axis2=2)))
             if np.median(np.hypot(*(field.mean(rest.places) - moved).T)) < _REST * error:
                 break
         if sigma <= pixel:
-            return replace(plain, bend=on_raster(field, plain.fixed)), field
+            break
         sigma = max(sigma / 2, pixel)
+    at = replace(plain, bend=on_raster(field, plain.fixed))
+    rest = residuals(at, g)
+    if field.width > 0 and len(rest.places) >= _FEW:
+        field = smooth(_beside(field.mean(rest.places), rest.over(response(at, g))), side, loose)
+    return replace(plain, bend=on_raster(field, plain.fixed)), field
+
+
+def _beside(moved: Floats, rest: Residuals) -> Residuals:
+    """Blocks whose displacements were measured from where a field had `moved` them."""
+    return replace(rest, shifts=rest.shifts + moved)
+
+
+def followed(at: Criterion, g: Floats, raster: Raster, *, always: bool = True) -> tuple[Residuals, Criterion]:
+    """Where the blocks would lie best, counted from where G and the bend of `at` put them; and the criterion at which they do.
+
+    A block's own step holds for less than a pixel: if blocks lie away, a smooth field carries them further. How much of a
+    displacement they follow is not asked, without `always`, where they lie within their errors: it changes no probability.
+    """
+    rest, start = residuals(at, g), at.bend
+    side = max(n * p for n, p in zip(raster.shape, raster.pixel, strict=True))
+    moved = np.zeros_like(rest.shifts)
+    if len(rest.places) < _FEW:
+        return rest, at
+    away = rest.chance() < _UNLIKELY
+    for _ in range(_LED if away else 0):
+        field = smooth(_beside(moved, rest), side, np.zeros((6, 6)))
+        own = on_raster(field, raster)
+        at = replace(at, bend=start + own if start.size else own)
+        rest = residuals(at, g)
+        moved = field.mean(rest.places)
+    return _beside(moved, rest.over(response(at, g)) if away or always else rest), at
 
 
 def on_raster(field: Field, raster: Raster) -> Floats:

@@ -96,6 +96,8 @@ def settle(at: Criterion, model: MapModel, matrix: Floats) -> Floats | None:
     rows = np.arange(at.fixed.shape[0]) % _THIN == 0
     bent = curvature(at.on(rows[:, None]), model, start) * pixels
     values, axes = np.linalg.eigh(bent)
+    if not values.any():  # nothing overlaps, or nothing is seen there
+        return None
     units = axes / np.sqrt(np.maximum(np.abs(values), 1e-6 * np.abs(values).max()))
     fall, bent = _fall(at, model, units), units.T @ bent @ units
 

@@ -6,7 +6,7 @@ block. Arrays only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ _STEP = 0.1  # fixed pixels; for differences of scores
 _FULL = 0.25  # share of a block's pixels that must count
 _FLOOR = 0.005  # of a block's p: how much a single one can say
 _OUTER = 9.210  # 99 % of chi-squared with two degrees of freedom lie below
+_WAVE = 0.2  # fixed pixels; height of the wave that blocks are asked to follow
+_SHARES = (0.1, 1.5)  # of it that they are believed to follow
 _FAR = 16.0  # sampled pixels; a Newton step further than this says nothing
 
 
@@ -38,6 +40,10 @@ class Residuals:
     places: Floats
     shifts: Floats
     covariances: Floats
+
+    def over(self, share: float) -> Residuals:
+        """The same of blocks that follow a displacement by `share` only."""
+        return Residuals(self.places, self.shifts / share, self.covariances / share**2)
 
     def p_values(self) -> Floats:
         """Of each block to lie where it should, by Hotelling's T² with the scatter of its parts."""
@@ -118,6 +124,33 @@ def residuals(at: Criterion, g: Floats) -> Residuals:
     shifts, spread = np.einsum("bij,bj->bi", inverse, totals), inverse @ meat @ inverse
     good = (np.abs(shifts) <= _FAR * np.array(at.sampled.pixel)).all(axis=1) & (np.linalg.eigvalsh(spread)[:, 0] > 0)
     return Residuals(np.array(places)[good], shifts[good], spread[good])
+
+
+def response(at: Criterion, g: Floats) -> float:
+    """Which share of a displacement the blocks of `at` follow when all pixels are displaced by a small wave, as long as the map.
+
+    Less than 1: the joint histograms are made of the displaced pixels, too, and forgive some of it; of a block's own small
+    steps, by which its curvature is measured, they hardly know. Each displacement and its error is too small by as much.
+    """
+    height = _WAVE * min(at.fixed.pixel)
+    whole = np.indices(at.fixed.shape).reshape(2, -1).T
+    places = np.asarray(np.column_stack([whole, np.ones(len(whole))]) @ at.fixed.to_um[:2].T, np.float64)
+    bend = at.bend if at.bend.size else np.zeros((*at.fixed.shape, 2))
+    along, full = 0.0, 0.0
+    for phase in (0.0, np.pi / 2):
+        for sign in (1, -1):
+            wave = _wave(at, places, sign * height, phase).reshape(*at.fixed.shape, 2)
+            seen = residuals(replace(at, bend=bend + wave), g)
+            asked, weight = _wave(at, seen.places, sign * height, phase), np.linalg.inv(seen.covariances)
+            along -= float(np.einsum("bi,bij,bj->", seen.shifts, weight, asked))
+            full += float(np.einsum("bi,bij,bj->", asked, weight, asked))
+    return float(np.clip(along / full, *_SHARES)) if full > 0 else 1.0
+
+
+def _wave(at: Criterion, places: Floats, height: float, phase: float) -> Floats:
+    """A displacement (N, 2) um at places (N, 2) um that waves once over each side, along y with x and along x with y."""
+    inner = places @ at.fixed.normal[:2, :2].T + at.fixed.normal[:2, 2]
+    return np.asarray(height * np.sin(np.pi * inner[:, ::-1] + phase), np.float64)
 
 
 def _parts(at: Criterion, g: Floats, block: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:

@@ -73,17 +73,22 @@ def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, 
         candidates, step, looked = _candidates(fixed, sampled, wanted, side)
         trials += looked
         starts = _apart([c.matrix for c in candidates], fixed, _APART * step)[:_TRIED]
-        if starts:
-            rival, certain = _mirrored(fixed, sampled, wanted, candidates[0], side)
-            if rival:
-                refused = RegistrationError(f"{subject}: {rival}")
-                if certain:
-                    break
-                continue
-            try:
-                return _judged(fixed, sampled, starts, wanted, step, trials, subject)
-            except RegistrationError as error:
-                refused = error
+        if not starts:
+            continue
+        found = None
+        try:
+            found = _judged(fixed, sampled, starts, wanted, step, trials, subject)
+        except RegistrationError as error:
+            refused = error
+        if found is None and side > _SIDES[0]:  # there the mirrored one takes seconds, too
+            continue
+        rival, certain = _mirrored(fixed, sampled, wanted, candidates[0], side)
+        if found is not None and not rival:
+            return found
+        if certain or found is not None:
+            refused = RegistrationError(f"{subject}: {rival}")
+        if certain:
+            break
     raise refused
 
 
@@ -178,22 +183,21 @@ def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, sid
 
     The same search of as many places: where it finds more, what was found upright is no more than the best of many.
     """
-    for flip in "xy":
-        found, step, trials = _candidates(fixed, sampled, wanted, side, flip=flip)
-        if not found or found[0].evidence <= _RIVAL * best.evidence:
-            continue
-        told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {side} pixels)"
-        at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / min(fixed.raster.pixel)), 1))
-        g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal)
-        if support(at, g[:2]).chance(trials) >= _CHANCE:
-            return f"the best place found does not stand out: mirrored, the moving map fits better {told}. {_REASONS}", False
-        turned = "..., ::-1" if flip == "x" else "..., ::-1, :"
-        sentence = (
-            f"mirrored along {flip} the moving map fits better than in any upright place {told}. If it was recorded that way "
-            f"round, flip it first, maps.copy(data=maps.data[{turned}])."
-        )
-        return sentence, True
-    return "", False
+    rivals = [(flip, *_candidates(fixed, sampled, wanted, side, flip=flip)) for flip in "xy"]
+    flip, found, step, trials = max(rivals, key=lambda r: r[1][0].evidence if r[1] else -np.inf)
+    if not found or found[0].evidence <= _RIVAL * best.evidence:
+        return "", False
+    told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {side} pixels)"
+    at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / min(fixed.raster.pixel)), 1))
+    g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal)
+    if support(at, g[:2]).chance(2 * trials) >= _CHANCE:
+        return f"the best place found does not stand out: mirrored, the moving map fits better {told}. {_REASONS}", False
+    turned = "..., ::-1" if flip == "x" else "..., ::-1, :"
+    sentence = (
+        f"mirrored along {flip} the moving map fits better than in any upright place {told}. If it was recorded that way "
+        f"round, flip it first, maps.copy(data=maps.data[{turned}])."
+    )
+    return sentence, True
 
 
 def _nothing(fixed: Stack, sampled: Stack, wanted: Wanted) -> str:
