@@ -279,7 +279,7 @@ def _warn(attrs: dict[str, Any], kind: str) -> None:
     told = []
     if kind == "deformable":
         told.append(
-            "the stated error of the displacement was up to 1.4 times too small in simulations, most where neither map shows "
+            "the stated error of the displacement was up to 1.5 times too small in simulations, most where neither map shows "
             "anything; compare with landmarks."
         )
     if attrs["misfit_chance"] < _UNLIKELY:
