@@ -29,8 +29,8 @@ def wilson(hits: int, n: int) -> str:
     return f"{p:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
 
 
-def gather(part: str, work: Any, tasks: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Results of work(*task), those already on disk not computed again; one line of JSON per task."""
+def gather(part: str, work: Any, tasks: list[tuple[Any, ...]], *, at_once: int = 2) -> list[dict[str, Any]]:
+    """Results of work(*task), those already on disk not computed again; one line of JSON per task. For times: one at once."""
     DRAWS.mkdir(exist_ok=True)
     path = DRAWS / f"{part}.jsonl"
     done = {}
@@ -39,7 +39,7 @@ def gather(part: str, work: Any, tasks: list[tuple[Any, ...]]) -> list[dict[str,
             entry = json.loads(line)
             done[json.dumps(entry["task"])] = entry["rows"]
     todo = [t for t in tasks if json.dumps(list(t)) not in done]
-    with ProcessPoolExecutor(max_workers=2) as pool, path.open("a") as out:
+    with ProcessPoolExecutor(max_workers=at_once) as pool, path.open("a") as out:
         for task, rows in zip(todo, pool.map(work, *zip(*todo, strict=True)) if todo else [], strict=False):
             out.write(json.dumps({"task": list(task), "rows": rows}) + "\n")
             out.flush()

@@ -287,7 +287,7 @@ def peer_row(name: str, images: list[list[np.ndarray]], truth: np.ndarray) -> di
 
 def peers() -> None:
     """The scenes of the first benchmark, given to other packages."""
-    rows = gather("registration_peers", peers_draw, [(s,) for s in range(SCENES)])
+    rows = gather("registration_peers", peers_draw, [(s,) for s in range(SCENES)], at_once=1)
     lines: list[list[object]] = []
     for kind in dict.fromkeys(r["kind"] for r in rows):
         for peer in dict.fromkeys(r["peer"] for r in rows):
@@ -309,7 +309,7 @@ def peers() -> None:
         "centred geometry, as many threads as ours. One image per map for the peers: with three pairs the mean of the three "
         "standardised channels. phase_cross_correlation finds shifts alone. SimpleITK's best settings: of five optimisers and "
         "either map fixed, tried on three scenes, one of them among these. Ours includes the search without a guess, the "
-        "verification and the error, which no peer makes; two draws ran at once."
+        "verification and the error, which no peer makes. One at a time on an idle machine."
     )
     put_section("Registration beside its peers", f"{SCRIPT} peers", table(header, lines) + f"\n\n{note}")
 

@@ -51,16 +51,17 @@ def search(
     scale: float,
     least_overlap: float,
     flip: str = "",
+    rough: bool = False,
 ) -> tuple[list[Candidate], float]:
     """The best translation for each rotation and scale, best first; and the side of a coarse pixel in um.
 
     The fixed map is brought to about `side` pixels along its longer side. `rotation` is in degrees either way, `scale` a factor
     either way, `least_overlap` the least share of the smaller map. With `flip` "y" or "x", the sampled map is turned round along
-    that axis first.
+    that axis first. A `rough` search takes every other rotation and no scale.
     """
     step = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True)) / side
     step = max(step, *fixed.raster.pixel, *sampled.raster.pixel)
-    angles, scales = grid(side, rotation, scale)
+    angles, scales = grid(side // 2, rotation, 1.0) if rough else grid(side, rotation, scale)
     own, own_ok = _coarse(fixed, step)
     spectra = _Spectra(own, own_ok)
     smooth, smooth_ok = sampled.smoothed(step / 2, (0.0, 0.0))

@@ -32,6 +32,7 @@ _FINE = 3.0  # px of smoothing; below, the last step takes over
 _CHANCE = 1e-5  # of unrelated maps to be taken for related
 _NEAR = 0.05  # by which a refined scale may leave the range that was searched
 _RIVAL = 1.1  # times the evidence; a map that is its own mirror image has as much either way
+_CLOSE = 0.6  # times the evidence, from which on a rough search for the mirrored map is followed by a full one
 _DISAGREE = 0.05  # p below which pairs widen the error
 _REASONS = (
     "The maps may not overlap, show nothing in common, have other pixel sizes than stated, or be too noisy; name other pairs, "
@@ -110,13 +111,13 @@ def _judged(
 
 
 def _candidates(
-    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, flip: str = ""
+    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, flip: str = "", rough: bool = False
 ) -> tuple[list[Candidate], float, float]:
     """Places found on maps of `side` pixels, best first, the side of these in um, and how many placements were looked at."""
     rotation = wanted.rotation if wanted.model != "translation" else 0.0
     scale = wanted.scale if wanted.model in ("similarity", "affine") else 1.0
     least = wanted.overlap
-    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, flip=flip)
+    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, flip=flip, rough=rough)
     return found, step, _placements(found, fixed, sampled, step)
 
 
@@ -183,8 +184,10 @@ def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, sid
 
     The same search of as many places: where it finds more, what was found upright is no more than the best of many.
     """
-    rivals = [(flip, *_candidates(fixed, sampled, wanted, side, flip=flip)) for flip in "xy"]
-    flip, found, step, trials = max(rivals, key=lambda r: r[1][0].evidence if r[1] else -np.inf)
+    flip, found, step, trials = max(
+        ((flip, *_rival(fixed, sampled, wanted, best, side, flip)) for flip in "xy"),
+        key=lambda r: r[1][0].evidence if r[1] else -np.inf,
+    )
     if not found or found[0].evidence <= _RIVAL * best.evidence:
         return "", False
     told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {side} pixels)"
@@ -198,6 +201,16 @@ def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, sid
         f"round, flip it first, maps.copy(data=maps.data[{turned}])."
     )
     return sentence, True
+
+
+def _rival(
+    fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, side: int, flip: str
+) -> tuple[list[Candidate], float, float]:
+    """The candidates of the mirrored map; roughly, unless they come near."""
+    rough = _candidates(fixed, sampled, wanted, side, flip=flip, rough=True)
+    if not rough[0] or rough[0][0].evidence <= _CLOSE * best.evidence:
+        return rough
+    return _candidates(fixed, sampled, wanted, side, flip=flip)
 
 
 def _nothing(fixed: Stack, sampled: Stack, wanted: Wanted) -> str:
