@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.maps._map_images import criterion
-from ssbmaps.maps._map_misfit import STUDENT, Residuals, residuals, response
+from ssbmaps.maps._map_misfit import SIDES, STUDENT, Residuals, residuals, response
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -214,13 +214,17 @@ def _beside(moved: Floats, rest: Residuals) -> Residuals:
     return replace(rest, shifts=rest.shifts + moved)
 
 
-def followed(at: Criterion, g: Floats, raster: Raster, *, always: bool = True) -> tuple[Residuals, Criterion]:
+def followed(
+    at: Criterion, g: Floats, raster: Raster, *, always: bool = True, longer: bool = False
+) -> tuple[Residuals, Criterion]:
     """Where the blocks would lie best, counted from where G and the bend of `at` put them; and the criterion at which they do.
 
     A block's own step holds for less than a pixel: if blocks lie away, a smooth field carries them further. How much of a
     displacement they follow is not asked, without `always`, where they lie within their errors: it changes no probability.
+    Blocks are `longer` for images smoothed by two pixels.
     """
-    rest, start = residuals(at, g), at.bend
+    shortest = SIDES[longer]
+    rest, start = residuals(at, g, shortest), at.bend
     side = max(n * p for n, p in zip(raster.shape, raster.pixel, strict=True))
     moved = np.zeros_like(rest.shifts)
     if len(rest.places) < _FEW:
@@ -230,9 +234,9 @@ def followed(at: Criterion, g: Floats, raster: Raster, *, always: bool = True) -
         field = smooth(_beside(moved, rest), side, np.zeros((6, 6)))
         own = on_raster(field, raster)
         at = replace(at, bend=start + own if start.size else own)
-        rest = residuals(at, g)
+        rest = residuals(at, g, shortest)
         moved = field.mean(rest.places)
-    return _beside(moved, rest.over(response(at, g)) if away or always else rest), at
+    return _beside(moved, rest.over(response(at, g, shortest)) if away or always else rest), at
 
 
 def on_raster(field: Field, raster: Raster) -> Floats:

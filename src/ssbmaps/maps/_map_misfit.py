@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _ALONG = (2, 8)  # blocks along a side, and
-_SIDE = 24  # px, how long they are at least: sub-blocks must be longer than what smoothing ties together
+SIDES = (24, 32)  # px, how long they are at least, smoothed by one and by two pixels: what smoothing ties together is less
 _PARTS = 3  # sub-blocks along the side of a block, for the error of its score
 _SHARED = 8  # degrees of freedom lent to a block's own scatter by that of all
 _STEP = 0.1  # fixed pixels; for differences of scores
@@ -89,14 +89,14 @@ _FREEDOM = _PARTS**2 - 1 + _SHARED  # of a block's error
 STUDENT = _FREEDOM / (_FREEDOM - 2)  # a variance estimated from few parts is exceeded that much on average
 
 
-def residuals(at: Criterion, g: Floats) -> Residuals:
-    """Displacement of each block of `at` (its bend included) from where G puts it.
+def residuals(at: Criterion, g: Floats, side: int = SIDES[0]) -> Residuals:
+    """Displacement of each block of `at` (its bend included) from where G puts it; blocks are `side` px long or longer.
 
     Where the edges in a block are is where its displacement is known: its place is the middle of its curvature. The scatter of
     few parts alone would call some blocks far too sure; it is averaged with what the curvature says, in the ratio that the
     blocks have on the whole (the dispersion of a quasi-likelihood).
     """
-    along = int(np.clip(min(at.fixed.shape) // _SIDE, *_ALONG))
+    along = int(np.clip(min(at.fixed.shape) // side, *_ALONG))
     fine, coarse = blocks(at, along * _PARTS), blocks(at, along)
     score, curve, counted = _parts(at, g, fine)
     whole = np.bincount(coarse.ravel(), minlength=along**2)
@@ -126,7 +126,7 @@ def residuals(at: Criterion, g: Floats) -> Residuals:
     return Residuals(np.array(places)[good], shifts[good], spread[good])
 
 
-def response(at: Criterion, g: Floats) -> float:
+def response(at: Criterion, g: Floats, side: int = SIDES[0]) -> float:
     """Which share of a displacement the blocks of `at` follow when all pixels are displaced by a small wave, as long as the map.
 
     Less than 1: the joint histograms are made of the displaced pixels, too, and forgive some of it; of a block's own small
@@ -140,7 +140,7 @@ def response(at: Criterion, g: Floats) -> float:
     for phase in (0.0, np.pi / 2):
         for sign in (1, -1):
             wave = _wave(at, places, sign * height, phase).reshape(*at.fixed.shape, 2)
-            seen = residuals(replace(at, bend=bend + wave), g)
+            seen = residuals(replace(at, bend=bend + wave), g, side)
             asked, weight = _wave(at, seen.places, sign * height, phase), np.linalg.inv(seen.covariances)
             along -= float(np.einsum("bi,bij,bj->", seen.shifts, weight, asked))
             full += float(np.einsum("bi,bij,bj->", asked, weight, asked))

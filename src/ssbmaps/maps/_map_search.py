@@ -42,45 +42,53 @@ class Candidate:
     pixels: int
 
 
-def search(
-    fixed: Stack,
-    sampled: Stack,
-    *,
-    side: int,
-    rotation: float,
-    scale: float,
-    least_overlap: float,
-    flip: str = "",
-    rough: bool = False,
-) -> tuple[list[Candidate], float]:
-    """The best translation for each rotation and scale, best first; and the side of a coarse pixel in um.
+@dataclass(frozen=True)
+class Coarse:
+    """Two stacks made ready to be searched on maps of `side` pixels, each of `step` um; for as many searches as are wanted."""
 
-    The fixed map is brought to about `side` pixels along its longer side. `rotation` is in degrees either way, `scale` a factor
-    either way, `least_overlap` the least share of the smaller map. With `flip` "y" or "x", the sampled map is turned round along
-    that axis first. A `rough` search takes every other rotation and no scale.
-    """
+    fixed: Stack
+    sampled: Stack
+    side: int
+    step: float
+    spectra: _Spectra
+    smooth: Floats
+    ok: Bools
+
+
+def coarse(fixed: Stack, sampled: Stack, side: int) -> Coarse:
+    """The stacks with the fixed map brought to about `side` pixels along its longer side."""
     step = max(n * p for n, p in zip(fixed.raster.shape, fixed.raster.pixel, strict=True)) / side
     step = max(step, *fixed.raster.pixel, *sampled.raster.pixel)
-    angles, scales = grid(side // 2, rotation, 1.0) if rough else grid(side, rotation, scale)
-    own, own_ok = _coarse(fixed, step)
-    spectra = _Spectra(own, own_ok)
-    smooth, smooth_ok = sampled.smoothed(step / 2, (0.0, 0.0))
+    return Coarse(fixed, sampled, side, step, _Spectra(*_coarse(fixed, step)), *sampled.smoothed(step / 2, (0.0, 0.0)))
+
+
+def search(
+    at: Coarse, *, rotation: float, scale: float, least_overlap: float, flip: str = "", rough: bool = False
+) -> list[Candidate]:
+    """The best translation for each rotation and scale, best first.
+
+    `rotation` is in degrees either way, `scale` a factor either way, `least_overlap` the least share of the smaller map. With
+    `flip` "y" or "x", the sampled map is turned round along that axis first. A `rough` search takes every other rotation and no
+    scale.
+    """
+    fixed, step = at.fixed.raster, at.step
+    angles, scales = grid(at.side // 2, rotation, 1.0) if rough else grid(at.side, rotation, scale)
     found = []
     for angle in np.radians(angles):
         for scale in scales:
             turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             turn = turn @ np.diag([-1.0 if flip == axis else 1.0 for axis in "yx"])
-            images, masks, corner = _turned(smooth, smooth_ok, sampled, turn, step)
+            images, masks, corner = _turned(at.smooth, at.ok, at.sampled, turn, step)
             if masks.any(axis=(1, 2)).all():
-                hit = spectra.best(images, masks, least_overlap)
+                hit = at.spectra.best(images, masks, least_overlap)
                 if hit is not None:
                     (row, column), evidence, pixels = hit
-                    first = np.array(fixed.raster.first) - np.array(fixed.raster.pixel) / 2 + step / 2
+                    first = np.array(fixed.first) - np.array(fixed.pixel) / 2 + step / 2
                     # turned um − corner = (pixel + 1/2) step; fixed um − first = pixel step, shifted by (row, column)
                     inverse = np.linalg.inv(turn)
                     offset = corner + step / 2 - first - step * np.array([row, column])
                     found.append(Candidate(np.column_stack([inverse, inverse @ offset]), evidence, pixels))
-    return sorted(found, key=lambda c: -c.evidence), step
+    return sorted(found, key=lambda c: -c.evidence)
 
 
 def _coarse(stack: Stack, step: float) -> tuple[Floats, Bools]:

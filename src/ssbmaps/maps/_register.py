@@ -235,7 +235,7 @@ def _transform(fixed: Stack, sampled: Stack, found: Found, kind: str, onward: bo
         whole = Transform(fit.matrix, fit.covariance if shift is None else np.zeros((6, 6)), shift)
     else:
         at = criterion(fixed, sampled, _WIDTH * min(fixed.raster.pixel))
-        left, _ = followed(at, _in_parameters(fit.matrix, at), fixed.raster, always=False)
+        left, _ = followed(at, _in_parameters(fit.matrix, at), fixed.raster, always=False, longer=True)
         excess = left.excess() if left.chance() < _UNLIKELY else 0.0
         spread = fit.covariance + np.diag([0, 0, excess**2 / 2, 0, 0, excess**2 / 2])
         whole = Transform(fit.matrix, spread)

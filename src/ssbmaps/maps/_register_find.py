@@ -14,14 +14,14 @@ from ssbmaps._errors import RegistrationError
 from ssbmaps.maps._map_error import pair_shifts
 from ssbmaps.maps._map_fit import Fitted, finish, step_down
 from ssbmaps.maps._map_images import criterion
-from ssbmaps.maps._map_search import search
+from ssbmaps.maps._map_search import coarse, search
 from ssbmaps.maps._map_support import Support, support
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssbmaps.maps._map_images import Stack
-    from ssbmaps.maps._map_search import Candidate
+    from ssbmaps.maps._map_search import Candidate, Coarse
 
     Floats = NDArray[np.float64]
 
@@ -71,19 +71,20 @@ def find(fixed: Stack, sampled: Stack, wanted: Wanted, start: Floats | None, *, 
         return _judged(fixed, sampled, [start], wanted, 4 * max(fixed.raster.pixel), float(_WITHIN), subject)
     trials, refused = 0.0, RegistrationError(f"{subject}: {_nothing(fixed, sampled, wanted)}")
     for side in _SIDES:
-        candidates, step, looked = _candidates(fixed, sampled, wanted, side)
+        at = coarse(fixed, sampled, side)
+        candidates, looked = _candidates(at, wanted)
         trials += looked
-        starts = _apart([c.matrix for c in candidates], fixed, _APART * step)[:_TRIED]
+        starts = _apart([c.matrix for c in candidates], fixed, _APART * at.step)[:_TRIED]
         if not starts:
             continue
         found = None
         try:
-            found = _judged(fixed, sampled, starts, wanted, step, trials, subject)
+            found = _judged(fixed, sampled, starts, wanted, at.step, trials, subject)
         except RegistrationError as error:
             refused = error
         if found is None and side > _SIDES[0]:  # there the mirrored one takes seconds, too
             continue
-        rival, certain = _mirrored(fixed, sampled, wanted, candidates[0], side)
+        rival, certain = _mirrored(at, wanted, candidates[0])
         if found is not None and not rival:
             return found
         if certain or found is not None:
@@ -110,21 +111,19 @@ def _judged(
     return Found(replace(fit, covariance=fit.covariance * factor), seen, trials, overlap, agreement)
 
 
-def _candidates(
-    fixed: Stack, sampled: Stack, wanted: Wanted, side: int, *, flip: str = "", rough: bool = False
-) -> tuple[list[Candidate], float, float]:
-    """Places found on maps of `side` pixels, best first, the side of these in um, and how many placements were looked at."""
+def _candidates(at: Coarse, wanted: Wanted, *, flip: str = "", rough: bool = False) -> tuple[list[Candidate], float]:
+    """Places found on coarse maps, best first, and how many placements were looked at."""
     rotation = wanted.rotation if wanted.model != "translation" else 0.0
     scale = wanted.scale if wanted.model in ("similarity", "affine") else 1.0
-    least = wanted.overlap
-    found, step = search(fixed, sampled, side=side, rotation=rotation, scale=scale, least_overlap=least, flip=flip, rough=rough)
-    return found, step, _placements(found, fixed, sampled, step)
+    found = search(at, rotation=rotation, scale=scale, least_overlap=wanted.overlap, flip=flip, rough=rough)
+    return found, _placements(found, at)
 
 
-def _placements(found: list[Candidate], fixed: Stack, sampled: Stack, step: float) -> float:
+def _placements(found: list[Candidate], at: Coarse) -> float:
     """How many independent placements were looked at: of neighbouring shifts, rotations and scales about one in 36 is."""
-    rasters = zip(fixed.raster.shape, fixed.raster.pixel, sampled.raster.shape, sampled.raster.pixel, strict=True)
-    sides = [(f * fp + s * sp) / step for f, fp, s, sp in rasters]
+    fixed, sampled = at.fixed.raster, at.sampled.raster
+    rasters = zip(fixed.shape, fixed.pixel, sampled.shape, sampled.pixel, strict=True)
+    sides = [(f * fp + s * sp) / at.step for f, fp, s, sp in rasters]
     return max(len(found) * float(np.prod(sides)) / 36, 1.0)
 
 
@@ -179,21 +178,20 @@ def _faults(fit: Fitted, seen: Support, trials: float, overlap: float, wanted: W
     return faults
 
 
-def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, side: int) -> tuple[str, bool]:
+def _mirrored(at: Coarse, wanted: Wanted, best: Candidate) -> tuple[str, bool]:
     """A sentence if the mirrored map fits somewhere better than any upright one, and whether it really belongs there.
 
     The same search of as many places: where it finds more, what was found upright is no more than the best of many.
     """
-    flip, found, step, trials = max(
-        ((flip, *_rival(fixed, sampled, wanted, best, side, flip)) for flip in "xy"),
-        key=lambda r: r[1][0].evidence if r[1] else -np.inf,
-    )
+    rivals = [(flip, *_rival(at, wanted, best, flip)) for flip in "xy"]
+    flip, found, trials = max(rivals, key=lambda r: r[1][0].evidence if r[1] else -np.inf)
     if not found or found[0].evidence <= _RIVAL * best.evidence:
         return "", False
-    told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {side} pixels)"
-    at = criterion(fixed, sampled, step / 2, stride=max(int(step / 2 / min(fixed.raster.pixel)), 1))
-    g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal)
-    if support(at, g[:2]).chance(2 * trials) >= _CHANCE:
+    told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {at.side} pixels)"
+    sigma = at.step / 2
+    fine = criterion(at.fixed, at.sampled, sigma, stride=max(int(sigma / min(at.fixed.raster.pixel)), 1))
+    g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(fine.fixed.normal)
+    if support(fine, g[:2]).chance(2 * trials) >= _CHANCE:
         return f"the best place found does not stand out: mirrored, the moving map fits better {told}. {_REASONS}", False
     turned = "..., ::-1" if flip == "x" else "..., ::-1, :"
     sentence = (
@@ -203,14 +201,12 @@ def _mirrored(fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, sid
     return sentence, True
 
 
-def _rival(
-    fixed: Stack, sampled: Stack, wanted: Wanted, best: Candidate, side: int, flip: str
-) -> tuple[list[Candidate], float, float]:
-    """The candidates of the mirrored map; roughly, unless they come near."""
-    rough = _candidates(fixed, sampled, wanted, side, flip=flip, rough=True)
+def _rival(at: Coarse, wanted: Wanted, best: Candidate, flip: str) -> tuple[list[Candidate], float]:
+    """The candidates of the mirrored map, and how many placements were looked at; roughly, unless they come near."""
+    rough = _candidates(at, wanted, flip=flip, rough=True)
     if not rough[0] or rough[0][0].evidence <= _CLOSE * best.evidence:
         return rough
-    return _candidates(fixed, sampled, wanted, side, flip=flip)
+    return _candidates(at, wanted, flip=flip)
 
 
 def _nothing(fixed: Stack, sampled: Stack, wanted: Wanted) -> str:
