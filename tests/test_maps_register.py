@@ -399,6 +399,30 @@ class TestSmoothing:
         assert smooth[12:-12, 12:-12] == pytest.approx(kernel(image)[12:-12, 12:-12], abs=1e-9)
 
 
+def test_the_error_is_that_of_leaving_out_block_after_block(scene):
+    """A second road: the map fitted anew without each block, in place of one Newton step, and no widening."""
+    from ssbmaps.maps import _map_error
+    from ssbmaps.maps._map_fit import corners, model_at, settle
+    from ssbmaps.maps._map_images import criterion
+    from ssbmaps.maps._register_input import stack
+
+    counts, view, truth = scene
+    at = criterion(stack(counts, [("S-",), ("NiO2-",)], "r"), stack(view, [("S LVV",), ("Ni LMM",)], "m"), PIXEL)
+    model, block = model_at("affine", at), _map_error.blocks(at)
+    best = settle(at, model, np.linalg.inv(truth)[:2])
+    start = model.map(best)[0] @ at.fixed.normal
+    without = np.array([settle(at.on(block != b), model, start) for b in range(64) if (block == b).any()])
+    moved = without - without.mean(axis=0)
+    outer = np.kron(np.eye(2), at.fixed.normal.T)
+    jacobian = corners(at) @ outer
+
+    def size(covariance):
+        return np.sqrt(np.einsum("nij,jk,nik->", jacobian, covariance, jacobian) / len(jacobian))
+
+    stated = size(_map_error.covariance(at, model, best) / _map_error._widened(moved, np.eye(6)))
+    assert stated == pytest.approx(size(moved.T @ moved), rel=0.25)
+
+
 def test_where_nothing_overlaps_no_map_comes_to_rest(scene):
     from ssbmaps.maps._map_fit import model_at, settle
     from ssbmaps.maps._map_images import criterion
