@@ -325,7 +325,7 @@ class TestDistortion:
         y, x = np.meshgrid(moved.y[8:-8:16], moved.x[8:-8:16], indexing="ij")
         told = found.position_error(y.ravel(), x.ravel())
         both = np.sqrt(np.nanmean(told.y_sd.values**2 + told.x_sd.values**2)) / PIXEL
-        assert 0.6 < both / np.sqrt(np.nanmean(off**2)) < 1.7  # without the blocks' response it is half as large
+        assert 0.6 < both / np.sqrt(np.nanmean(off**2)) < 1.7
         assert float(found.displacement.dy_sd.max()) > 1.5 * float(found.displacement.dy_sd.min())  # it knows where it knows less
 
     def test_blocks_follow_a_wave_by_the_share_that_they_are_said_to(self, scene):
@@ -434,7 +434,7 @@ def test_where_nothing_overlaps_no_map_comes_to_rest(scene):
 
 
 def test_a_map_smoothed_at_its_edges_is_not_shrunk():
-    """By a mean of the neighbours that there are, its edges came to lie a tenth of a pixel too far inside."""
+    """By a mean of the neighbours that there are, its edges came to lie too far inside."""
     from ssbmaps.maps._map_fit import model_at, settle
     from ssbmaps.maps._map_images import Stack, criterion
     from ssbmaps.maps._mutual import Raster
