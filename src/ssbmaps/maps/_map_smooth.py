@@ -1,7 +1,8 @@
 """Smoothing that keeps a plane a plane up to the edge of what was measured. Arrays only.
 
-A mean over the measured neighbours alone stands, near an edge, for a place further inside, and maps registered by it shrink. So
-a plane is fitted under the same weights, and taken at the pixel itself (local linear regression: Fan, J. Am. Stat. Assoc. 87 (1992) 998, doi 10.1080/01621459.1992.10476255).
+A mean over the measured neighbours alone stands, near an edge, for a place further inside, and maps registered by it shrink.
+So a plane is fitted under the same weights, and taken at the pixel itself (local linear regression: Fan, J. Am. Stat. Assoc.
+87 (1992) 998, doi 10.1080/01621459.1992.10476255).
 """
 
 from __future__ import annotations
