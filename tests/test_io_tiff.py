@@ -64,7 +64,7 @@ def test_planted_numbers_come_back(tmp_path, name):
     np.testing.assert_allclose(told["pixel_size"], pixel, rtol=1e-12)
     assert told["technique"] == read.attrs.get("technique")
     lazy = io.read(path, chunks={"y": 4})
-    assert lazy.chunks is not None
+    assert max(lazy.chunksizes["y"]) == 4
     np.testing.assert_array_equal(lazy.compute().values, values)
 
 

@@ -92,7 +92,7 @@ def _approach(fixed: Stack, sampled: Stack, matrix: Floats, bend: Floats) -> tup
         at = replace(criterion(fixed, sampled, width * pixel, stride=every), bend=np.ascontiguousarray(thin))
         kind = model_at("affine", at)
         best = kind.map(climb(at, kind, best)[0])[0] @ at.fixed.normal
-    g = (np.vstack([best, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal))[:2]
+    g = at.parameters(best)
     rest, at = followed(at, g, fixed.raster)
     led = np.column_stack([rest.places, np.ones(len(rest.places))]) @ (best - matrix).T
     return replace(rest, shifts=rest.shifts + led), at, g

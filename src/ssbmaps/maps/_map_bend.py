@@ -189,7 +189,7 @@ def bend(fixed: Stack, sampled: Stack, matrix: Floats, spread: Floats, *, widest
     sigma = max(widest, pixel)
     while True:
         plain = criterion(fixed, sampled, sigma, stride=max(int(sigma / pixel / 2), 1))
-        g = (np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(plain.fixed.normal))[:2]
+        g = plain.parameters(matrix)
         for _ in range(_ROUNDS):
             rest = residuals(replace(plain, bend=on_raster(field, plain.fixed)), g)
             if len(rest.places) < _FEW:
@@ -214,29 +214,24 @@ def _beside(moved: Floats, rest: Residuals) -> Residuals:
     return replace(rest, shifts=rest.shifts + moved)
 
 
-def followed(
-    at: Criterion, g: Floats, raster: Raster, *, always: bool = True, longer: bool = False
-) -> tuple[Residuals, Criterion]:
+def followed(at: Criterion, g: Floats, raster: Raster, shortest: int = SIDES[0]) -> tuple[Residuals, Criterion]:
     """Where the blocks would lie best, counted from where G and the bend of `at` put them; and the criterion at which they do.
 
-    A block's own step holds for less than a pixel: if blocks lie away, a smooth field carries them further. How much of a
-    displacement they follow is not asked, without `always`, where they lie within their errors: it changes no probability.
-    Blocks are `longer` for images smoothed by two pixels.
+    A block's own step holds for less than a pixel: if blocks lie away, a smooth field carries them further. They are `shortest`
+    pixels long or longer.
     """
-    shortest = SIDES[longer]
     rest, start = residuals(at, g, shortest), at.bend
     side = max(n * p for n, p in zip(raster.shape, raster.pixel, strict=True))
     moved = np.zeros_like(rest.shifts)
     if len(rest.places) < _FEW:
         return rest, at
-    away = rest.chance() < _UNLIKELY
-    for _ in range(_LED if away else 0):
+    for _ in range(_LED if rest.chance() < _UNLIKELY else 0):
         field = smooth(_beside(moved, rest), side, np.zeros((6, 6)))
         own = on_raster(field, raster)
         at = replace(at, bend=start + own if start.size else own)
         rest = residuals(at, g, shortest)
         moved = field.mean(rest.places)
-    return _beside(moved, rest.over(response(at, g, shortest)) if away or always else rest), at
+    return _beside(moved, rest.over(response(at, g, shortest))), at
 
 
 def on_raster(field: Field, raster: Raster) -> Floats:

@@ -48,8 +48,7 @@ class Fitted:
     @property
     def g(self) -> Floats:
         """The map in the criterion's own parameters."""
-        whole = np.vstack([self.matrix, [0, 0, 1]]) @ np.linalg.inv(self.criterion.fixed.normal)
-        return np.asarray(whole[:2])
+        return self.criterion.parameters(self.matrix)
 
     def spread(self) -> float:
         """Root mean square error over the fixed raster, um."""

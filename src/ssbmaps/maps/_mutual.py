@@ -111,6 +111,10 @@ class Criterion:
         whole = np.vstack([g.reshape(2, 3), [0, 0, 1]])
         return np.asarray((np.linalg.inv(self.sampled.to_um) @ whole @ self._inner)[:2])
 
+    def parameters(self, matrix: Floats) -> Floats:
+        """The map (2, 3) from um of the fixed raster to um of the sampled one, as G."""
+        return np.asarray((np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(self.fixed.normal))[:2], np.float64)
+
     def _chain(self, slopes: Floats) -> Floats:
         """Derivatives with respect to pixel entries (…, 6) as derivatives with respect to G's."""
         by_pixel = slopes.reshape(*slopes.shape[:-1], 2, 3) / np.array(self.sampled.pixel)[:, None]

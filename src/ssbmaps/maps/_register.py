@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ssbmaps.maps._map_images import Stack
-    from ssbmaps.maps._mutual import Criterion
     from ssbmaps.maps._register_find import Found
     from ssbmaps.maps._transform import Transform
 
@@ -223,30 +222,28 @@ def _transform(fixed: Stack, sampled: Stack, found: Found, kind: str, onward: bo
     """The map with its covariance, what is left of it by block, and for "deformable" the displacement."""
     from ssbmaps.maps._map_bend import bend, followed
     from ssbmaps.maps._map_images import criterion
-    from ssbmaps.maps._map_misfit import residuals
+    from ssbmaps.maps._map_misfit import SIDES, residuals
     from ssbmaps.maps._register_field import displacement
     from ssbmaps.maps._transform import Transform
 
     fit = found.fit
     if kind == "deformable":
         at, field = bend(fixed, sampled, fit.matrix, fit.covariance, widest=4 * min(fixed.raster.pixel))
-        left = residuals(at, _in_parameters(fit.matrix, at))
+        left = residuals(at, at.parameters(fit.matrix))
         shift = displacement(field, fixed.raster)
         whole = Transform(fit.matrix, fit.covariance if shift is None else np.zeros((6, 6)), shift)
     else:
         at = criterion(fixed, sampled, _WIDTH * min(fixed.raster.pixel))
-        left, _ = followed(at, _in_parameters(fit.matrix, at), fixed.raster, always=False, longer=True)
-        excess = left.excess() if left.chance() < _UNLIKELY else 0.0
+        g, excess = at.parameters(fit.matrix), 0.0
+        left = residuals(at, g, SIDES[1])
+        if left.chance() < _UNLIKELY:
+            left, _ = followed(at, g, fixed.raster, SIDES[1])
+            excess = left.excess()
         spread = fit.covariance + np.diag([0, 0, excess**2 / 2, 0, 0, excess**2 / 2])
         whole = Transform(fit.matrix, spread)
     attrs = {"misfit": left.excess(), "misfit_chance": left.chance()}
     result = whole if onward else whole.inverse()
     return Transform(result.matrix, result.covariance, result.displacement, attrs=attrs)
-
-
-def _in_parameters(matrix: Floats, at: Criterion) -> Floats:
-    """The map (2, 3) as the criterion's G."""
-    return np.asarray((np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(at.fixed.normal))[:2], np.float64)
 
 
 def _held_out(fixed: Stack, sampled: Stack, found: Found, onward: bool) -> dict[str, Any]:
@@ -258,7 +255,7 @@ def _held_out(fixed: Stack, sampled: Stack, found: Found, onward: bool) -> dict[
     from ssbmaps.maps._map_images import criterion
 
     at = criterion(fixed, sampled, found.fit.sigma)
-    shifts, spreads = settled(at, _in_parameters(found.fit.matrix, at))
+    shifts, spreads = settled(at, at.parameters(found.fit.matrix))
     jacobian = corners(at)
     spreads = spreads + np.einsum("nij,jk,nlk->il", jacobian, found.fit.covariance, jacobian) / len(jacobian)
     total = np.einsum("ki,kij,kj->k", shifts, np.linalg.inv(spreads), shifts)

@@ -190,8 +190,7 @@ def _mirrored(at: Coarse, wanted: Wanted, best: Candidate) -> tuple[str, bool]:
     told = f"({found[0].evidence:.0f} against {best.evidence:.0f} nats on maps of {at.side} pixels)"
     sigma = at.step / 2
     fine = criterion(at.fixed, at.sampled, sigma, stride=max(int(sigma / min(at.fixed.raster.pixel)), 1))
-    g = np.vstack([found[0].matrix, [0, 0, 1]]) @ np.linalg.inv(fine.fixed.normal)
-    if support(fine, g[:2]).chance(2 * trials) >= _CHANCE:
+    if support(fine, fine.parameters(found[0].matrix)).chance(2 * trials) >= _CHANCE:
         return f"the best place found does not stand out: mirrored, the moving map fits better {told}. {_REASONS}", False
     turned = "..., ::-1" if flip == "x" else "..., ::-1, :"
     sentence = (
