@@ -186,7 +186,7 @@ class TestContainers:
         expected = nmf(cube, 3, tol=1e-7, max_iter=2000)
         monkeypatch.setattr(_matrix.pixel_blocks, "__kwdefaults__", {**_matrix.pixel_blocks.__kwdefaults__, "memory": 1000})
         pixels = _matrix.pixel_blocks(cube.chunk({"y": 5, "x": 7}), subject="test")
-        assert any(Path(pixels.blocks.scratch.name).iterdir())  # the blocks lie in files
+        assert any(pixels.blocks.scratch.path.iterdir())  # the blocks lie in files
         result = nmf(cube.chunk({"y": 5, "x": 7}), 3, tol=1e-7, max_iter=2000)
         assert float(result.objective) == pytest.approx(float(expected.objective), rel=1e-5)
         np.testing.assert_allclose(result.spectra, expected.spectra, atol=2e-3)
