@@ -355,6 +355,25 @@ class TestDistortion:
         followed, whole = np.sum(ends, axis=0)
         assert followed / whole == pytest.approx(share, abs=0.2)
 
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    def test_a_field_knows_where_no_block_said_anything(self, seed):
+        """Bridging 12 um of a wave of 26 um is a guess: the error there is larger than among blocks, and holds the truth."""
+        from ssbmaps.maps._map_bend import doubted
+        from ssbmaps.maps._map_misfit import Residuals
+
+        rng, sd = np.random.default_rng(seed), 0.02
+        places = np.stack(np.meshgrid(np.arange(1.5, 30, 3), np.arange(1.5, 30, 3), indexing="ij"), -1).reshape(-1, 2)
+        inside = np.hypot(*(places - 15).T) < 6
+        true = 0.2 * np.sin(2 * np.pi / 26 * places[:, ::-1] + rng.uniform(0, 6, 2))
+        seen = (true + rng.normal(0, sd, true.shape))[~inside]
+        known = Residuals(places[~inside], seen, np.tile(sd**2 * np.eye(2), (len(seen), 1, 1)))
+        field = doubted(known, 30.0, 1e-4 * np.eye(6))
+        told = np.sqrt(np.trace(field.covariance(places), axis1=1, axis2=2))
+        off = np.hypot(*(field.mean(places) - true).T)
+        assert told[inside].mean() > 1.4 * told[~inside].mean()
+        for part in (inside, ~inside):  # the places in the hole are about two that are independent
+            assert 0.3 < np.sqrt((told[part] ** 2).mean() / (off[part] ** 2).mean()) < 6
+
     def test_without_distortion_little_is_found(self, scene):
         """Two parameters of a field that is not there cost some noise: within the limit of one pair."""
         counts, view, truth = scene

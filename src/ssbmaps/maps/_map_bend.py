@@ -1,7 +1,8 @@
 """A smooth displacement beside an affine map, from what the blocks of a map ask for.
 
 The mean of Gaussian processes through the blocks' displacements, weighted over widths and lengths by their likelihood, so that it
-returns to the affine map, with the error of not knowing, where the blocks say nothing. The affine map's own error is part of
+returns to the affine map, with the error of not knowing, where the blocks say nothing. The mean takes the displacement for
+smooth throughout, the error does not: where nothing is seen, nobody knows how smooth it is. The affine map's own error is part of
 the process: what the blocks correct of it is not counted twice (Rasmussen & Williams, Gaussian Processes for Machine Learning,
 MIT Press 2006, chapters 2 and 5). Arrays only.
 """
@@ -40,10 +41,14 @@ _NODES = 64  # along a side
 
 @dataclass(frozen=True)
 class Field:
-    """A smooth displacement beside an affine map: the mean of processes, each with the weight that the blocks give to it."""
+    """A smooth displacement beside an affine map: the mean of processes, each with the weight that the blocks give to it.
+
+    `doubt` is a field through the same blocks that need not be as smooth; with it, the error is told by that one.
+    """
 
     processes: tuple[Process, ...]
     weights: Floats
+    doubt: Field | None = None
 
     @property
     def width(self) -> float:
@@ -55,10 +60,11 @@ class Field:
         return np.asarray(np.einsum("k,kni->ni", self.weights, [p.mean(places) for p in self.processes]))
 
     def covariance(self, places: Floats) -> Floats:
-        """(N, 2, 2) um² of the displacement, the affine map's own error and that of width and length included."""
-        whole = np.einsum("k,knij->nij", self.weights, [p.covariance(places) for p in self.processes])
-        apart = np.array([p.mean(places) for p in self.processes]) - self.mean(places)
-        return np.asarray(whole + np.einsum("k,kni,knj->nij", self.weights, apart, apart))
+        """(N, 2, 2) um² of the displacement, the affine map's own error and that of width, length and smoothness included."""
+        told = self.doubt or self
+        whole = np.einsum("k,knij->nij", told.weights, [p.covariance(places) for p in told.processes])
+        apart = np.array([p.mean(places) for p in told.processes]) - self.mean(places)
+        return np.asarray(whole + np.einsum("k,kni,knj->nij", told.weights, apart, apart))
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,12 @@ class Process:
     length: float
     known: Residuals
     spread: Floats
+    rough: bool = False  # bends twice at most, as Matérn's of 5/2, instead of as often as one likes
 
     @cached_property
     def _solved(self) -> tuple[Floats, Floats]:
         """Weights (2 B) of the blocks, all along y first, and the inverse (2 B, 2 B) of their covariance."""
-        field = self.width**2 * _kernel(self.known.places, self.known.places, self.length)
+        field = self.width**2 * _kernel(self.known.places, self.known.places, self.length, self.rough)
         inverse = np.asarray(np.linalg.inv(_rest(self.known, self.spread) + np.kron(np.eye(2), field)), np.float64)
         return inverse @ self.known.shifts.T.ravel(), inverse
 
@@ -82,7 +89,7 @@ class Process:
         if self.width == 0:
             return np.zeros_like(places)
         weights = self._solved[0].reshape(2, -1)
-        smooth = self.width**2 * _kernel(places, self.known.places, self.length) @ weights.T
+        smooth = self.width**2 * _kernel(places, self.known.places, self.length, self.rough) @ weights.T
         entries = self.spread @ np.einsum("bie,ib->e", _entries(self.known.places), weights)
         return np.asarray(smooth + _entries(places) @ entries)
 
@@ -90,7 +97,7 @@ class Process:
         """(N, 2, 2) um² of the displacement, the affine map's own error included."""
         own, blocks = _entries(places), _entries(self.known.places)
         cross = np.einsum("nie,ef,bjf->nijb", own, self.spread, blocks, optimize=True)
-        smooth = self.width**2 * _kernel(places, self.known.places, self.length)
+        smooth = self.width**2 * _kernel(places, self.known.places, self.length, self.rough)
         cross[:, 0, 0] += smooth
         cross[:, 1, 1] += smooth
         cross = cross.reshape(len(places), 2, -1)
@@ -114,9 +121,12 @@ def _entries(places: Floats) -> Floats:
     return result
 
 
-def _kernel(a: Floats, b: Floats, length: float) -> Floats:
-    square = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
-    return np.asarray(np.exp(-square / (2 * length**2)))
+def _kernel(a: Floats, b: Floats, length: float, rough: bool) -> Floats:
+    square = ((a[:, None] - b[None]) ** 2).sum(axis=-1) / length**2
+    if not rough:
+        return np.asarray(np.exp(-square / 2))
+    root = np.sqrt(5 * square)
+    return np.asarray((1 + root + 5 / 3 * square) * np.exp(-root))
 
 
 def _rest(known: Residuals, spread: Floats) -> Floats:
@@ -148,7 +158,14 @@ def smooth(known: Residuals, side: float, spread: Floats) -> Field:
     return field
 
 
-def _likely(known: Residuals, side: float, spread: Floats) -> Field:
+def doubted(known: Residuals, side: float, spread: Floats) -> Field:
+    """The field that the blocks ask for, with the error of one that need not be as smooth."""
+    field = smooth(known, side, spread)
+    doubt = _likely(field.processes[0].known, side, spread, rough=True)
+    return replace(field, doubt=doubt if min(field.width, doubt.width) > 0 else None)
+
+
+def _likely(known: Residuals, side: float, spread: Floats, *, rough: bool = False) -> Field:
     """The processes on a grid of widths and lengths, weighted by how likely they make the blocks, the likeliest first."""
     data, rest = known.shifts.T.ravel(), _rest(known, spread)
     typical = float(np.sqrt(np.median((known.shifts**2).sum(axis=1)) + 1e-300))
@@ -162,17 +179,17 @@ def _likely(known: Residuals, side: float, spread: Floats) -> Field:
     none = float(fit(rest[None])[0])
     values = []
     for length in _LENGTHS:
-        kernel = np.kron(np.eye(2), _kernel(known.places, known.places, length * side))
+        kernel = np.kron(np.eye(2), _kernel(known.places, known.places, length * side, rough))
         values.append(fit(rest + widths[:, None, None] ** 2 * kernel))
     table = np.array(values)
     if table.max() <= none + _GAIN:
-        return Field((Process(0.0, side, known, spread),), np.ones(1))
+        return Field((Process(0.0, side, known, spread, rough),), np.ones(1))
     order = np.argsort(-table, axis=None)
     kept = [
         (int(a), int(b)) for a, b in zip(*np.unravel_index(order, table.shape), strict=True) if table[a, b] > table.max() - _FAR
     ]
     weights = np.exp(np.array([table[k] for k in kept]) - table.max())
-    processes = tuple(Process(float(widths[b]), _LENGTHS[a] * side, known, spread) for a, b in kept)
+    processes = tuple(Process(float(widths[b]), _LENGTHS[a] * side, known, spread, rough) for a, b in kept)
     return Field(processes, weights / weights.sum())
 
 
@@ -205,7 +222,7 @@ def bend(fixed: Stack, sampled: Stack, matrix: Floats, spread: Floats, *, widest
     at = replace(plain, bend=on_raster(field, plain.fixed))
     rest = residuals(at, g)
     if field.width > 0 and len(rest.places) >= _FEW:
-        field = smooth(_beside(field.mean(rest.places), rest.over(response(at, g))), side, loose)
+        field = doubted(_beside(field.mean(rest.places), rest.over(response(at, g))), side, loose)
     return replace(plain, bend=on_raster(field, plain.fixed)), field
 
 

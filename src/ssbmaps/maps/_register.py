@@ -274,11 +274,6 @@ def _held_out(fixed: Stack, sampled: Stack, found: Found, onward: bool) -> dict[
 def _warn(attrs: dict[str, Any], kind: str) -> None:
     """Say what speaks against the result, once and together."""
     told = []
-    if kind == "deformable":
-        told.append(
-            "the stated error of the displacement was up to 1.5 times too small in simulations, most where neither map shows "
-            "anything; compare with landmarks."
-        )
     if attrs["misfit_chance"] < _UNLIKELY:
         hint = "" if kind == "deformable" else " Look at check_registration, or take model='deformable'."
         told.append(
