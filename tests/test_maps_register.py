@@ -357,8 +357,8 @@ class TestDistortion:
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_a_field_knows_where_no_block_said_anything(self, seed):
-        """Bridging 12 um of a wave of 26 um is a guess: the error there is larger than among blocks, and holds the truth."""
-        from ssbmaps.maps._map_bend import doubted
+        """Bridging 12 um of a wave of 26 um is a guess: the error there is larger than if all were known to be smooth."""
+        from ssbmaps.maps._map_bend import doubted, smooth
         from ssbmaps.maps._map_misfit import Residuals
 
         rng, sd = np.random.default_rng(seed), 0.02
@@ -367,10 +367,11 @@ class TestDistortion:
         true = 0.2 * np.sin(2 * np.pi / 26 * places[:, ::-1] + rng.uniform(0, 6, 2))
         seen = (true + rng.normal(0, sd, true.shape))[~inside]
         known = Residuals(places[~inside], seen, np.tile(sd**2 * np.eye(2), (len(seen), 1, 1)))
-        field = doubted(known, 30.0, 1e-4 * np.eye(6))
-        told = np.sqrt(np.trace(field.covariance(places), axis1=1, axis2=2))
+        field, sure = (of(known, 30.0, 1e-4 * np.eye(6)) for of in (doubted, smooth))
+        told, bold = (np.sqrt(np.trace(f.covariance(places), axis1=1, axis2=2)) for f in (field, sure))
         off = np.hypot(*(field.mean(places) - true).T)
         assert told[inside].mean() > 1.4 * told[~inside].mean()
+        assert told[inside].mean() > 1.2 * bold[inside].mean()
         for part in (inside, ~inside):  # the places in the hole are about two that are independent
             assert 0.3 < np.sqrt((told[part] ** 2).mean() / (off[part] ** 2).mean()) < 6
 

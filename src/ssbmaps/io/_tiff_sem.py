@@ -163,7 +163,7 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
     current = sections.setdefault("", {})
     for line in text.splitlines():
         stripped = line.strip()
-        if stripped.startswith("[") and stripped.endswith("]"):
+        if stripped[:1] == "[" and stripped[-1] == "]":
             current = sections.setdefault(stripped[1:-1], {})
             continue
         name, sign, value = stripped.partition("=")

@@ -134,14 +134,15 @@ class _BlockReader:
             self.first = said
         lines.skip(self.head.upgrades, f"{where}, future upgrade entries")
         key = (tuple(map(said.said.get, KEPT)), said.variables)
-        if key not in self._shared:
+        again = key in self._shared
+        if not again:
             self._shared[key] = Fields({name: said.said[name] for name in KEPT if name in said.said}, said.variables)
         place = self._place(said.said, where) if self.head.mode in POINTWISE else None
         count, wide = lines.integer(f"{where}, number of ordinate values", low=1), len(said.variables)
         if count % wide:
             raise lines.wrong(f"{where}, number of ordinate values", f"a multiple of its {wide} corresponding variables")
         block = self._finish(number, identifier, sample, self._shared[key], place, self._once(said.values), count, where)
-        if number > 1:  # the first block is complete, the others need not be
+        if again:  # a region that came twice will come again, and the first block is complete, which the others need not be
             self._patterns = [*self._patterns[-_MOST_PATTERNS + 1 :], self._remember(begin, block, count)]
         return block
 

@@ -43,7 +43,7 @@ class _Table:
 
 def sniff(path: Path) -> bool:
     """Whether the first title is "X-Axis" and the second line begins with a unit, or it is the header of Graph ASCII."""
-    if not _lines.may_hold(path, (_witec_graph.MARK, f"{_TITLE}\t"), 1 << 16):
+    if _lines.is_binary(path, 4096) or not _lines.may_hold(path, (_witec_graph.MARK, f"{_TITLE}\t"), 1 << 16):
         return False
     head = _lines.head_text(path, 1 << 16)
     if _witec_graph.is_header(head):
