@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ssbmaps.interfaces._bound import interphase_bound
 from ssbmaps.interfaces._distance import distance_to
+from ssbmaps.interfaces._edge_layer import detect_edge_layer
 from ssbmaps.interfaces._edge_width import edge_width
 from ssbmaps.interfaces._growth import fit_growth
 from ssbmaps.interfaces._growth_compare import compare_growth
 from ssbmaps.interfaces._growth_gather import gather_thickness
+from ssbmaps.interfaces._inactive import detect_inactive_layer
 from ssbmaps.interfaces._interphase import fit_interphase
 from ssbmaps.interfaces._layers import fit_layers
 from ssbmaps.interfaces._measure import measure_interphase
@@ -16,6 +18,8 @@ from ssbmaps.interfaces._quality import section_quality
 
 __all__ = [
     "compare_growth",
+    "detect_edge_layer",
+    "detect_inactive_layer",
     "distance_profile",
     "distance_to",
     "edge_width",
