@@ -56,7 +56,7 @@ def phase_fractions(labels: xr.DataArray) -> xr.Dataset:
     Var f = Σ W(r) C(r), with C the covariance of two pixels at lag r and W(r) the share of all pixel pairs at that lag. The
     estimated C is too low by Var f itself, since the fraction it is taken about is the section's own. With the sum ended at R,
     where the estimated C, averaged over directions, first crosses zero, Var f = Σ W C_est / (1 − Σ W). The integral range
-    A = Var f · area / f(1 − f) (Lantuejoul 1991, doi:10.1111/j.1365-2818.1991.tb03107.x; Kanit et al. 2003,
+    A = Var f · area / f(1 − f) (Lantuejoul 1991, doi:10.1111/j.1365-2818.1991.tb03099.x; Kanit et al. 2003,
     doi:10.1016/S0020-7683(03)00143-4) is the area of one independent observation. The interval is Student's with one
     degree of freedom less than independent observations, on the scale of log f/(1 − f), so that it stays within 0 and 1. For an
     absent phase it ends where none in n independent observations has a probability of 5 %: at 1 − 0.05^(1/n), with n the
@@ -80,7 +80,7 @@ def phase_fractions(labels: xr.DataArray) -> xr.Dataset:
     import xarray as xr
 
     flags = read_flags(labels, subject=SUBJECT)
-    rows = np.array([_row(flags.mask(name, subject=SUBJECT), flags.measured, flags.pixel) for name in flags.names])
+    rows = np.array([fraction_row(flags.mask(name, subject=SUBJECT), flags.measured, flags.pixel) for name in flags.names])
     rows[rows[:, 0] == 0, 2:4] = _absent(rows)
     described = {
         "fraction": ("1", "area fraction"),
@@ -97,7 +97,7 @@ def phase_fractions(labels: xr.DataArray) -> xr.Dataset:
     return finish(result, function=SUBJECT, arguments={"labels": labels}, sources=[labels])
 
 
-def _row(inside: Bools, measured: Bools, pixel: tuple[float, float]) -> tuple[float, ...]:
+def fraction_row(inside: Bools, measured: Bools, pixel: tuple[float, float]) -> tuple[float, ...]:
     """Fraction, sd, low, high, correlation length, independent observations, fields for ±10 %."""
     from scipy.stats import norm, t
 
