@@ -30,6 +30,7 @@ PAPER = [
         "docs/decomposition.md",
         "docs/bridges.md",
         "docs/registration.md",
+        "docs/operando.md",
     )
 ]
 
@@ -91,7 +92,7 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2), ("registration.md", 6)],
+    [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2), ("registration.md", 6), ("operando.md", 19)],
 )
 def test_the_pages_examples_run(name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

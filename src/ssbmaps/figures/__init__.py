@@ -8,6 +8,8 @@ from ssbmaps.figures._composite import composite_figure
 from ssbmaps.figures._growth import growth_figure
 from ssbmaps.figures._interphase import interphase_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
+from ssbmaps.figures._operando import time_series_figure
+from ssbmaps.figures._operando_layers import layer_thickness_figure, void_figure
 from ssbmaps.figures._particles import particle_thickness_figure
 from ssbmaps.figures._profiles import profile_figure
 from ssbmaps.figures._quality_figure import quality_figure
@@ -25,6 +27,7 @@ __all__ = [
     "growth_figure",
     "interphase_figure",
     "interphase_summary_figure",
+    "layer_thickness_figure",
     "map_figure",
     "particle_thickness_figure",
     "profile_figure",
@@ -34,4 +37,6 @@ __all__ = [
     "save",
     "spectrum_figure",
     "thickness_map_figure",
+    "time_series_figure",
+    "void_figure",
 ]
