@@ -15,8 +15,9 @@ from ssbmaps import DataQualityWarning, GridMismatchError, SsbmapsError, io
 from ssbmaps.interfaces import detect_edge_layer
 from ssbmaps.interfaces._edge_layer_result import holm
 from ssbmaps.interfaces._transient_fit import Jitter, fit
+from ssbmaps.interfaces._transient_series import drawn, scans_of
 from ssbmaps.interfaces._transient_shape import EXPONENTIAL, Shape, candidates
-from ssbmaps.interfaces._transient_test import PHIS, Scans, Search, drawn, p_value
+from ssbmaps.interfaces._transient_test import PHIS, Search, p_value
 
 NM = {"units": "nm"}
 
@@ -107,11 +108,11 @@ class TestFinds:
 class TestInventsNothing:
     @pytest.mark.parametrize(("level", "jitter", "phi"), [(10.0, 0, 0), (1e4, 0, 0), (1e6, 0.01, 0), (1e6, 0.01, 0.9)])
     def test_false_alarms(self, level, jitter, phi):
-        """Of 60 series at p ≤ 0.025, no more than a binomial draw of that rate gives once in a thousand. 1e6 counts with 1 % of
+        """Of 40 series at p ≤ 0.025, no more than a binomial draw of that rate gives once in a thousand. 1e6 counts with 1 % of
         jitter: χ² with known Poisson noise alone would call nearly all."""
-        counts = drawn(np.full(20, level), jitter, phi, np.random.default_rng([6, int(level), int(10 * phi)]), 60)
-        found = detect_edge_layer(xr.DataArray(counts.T, {"fragment": np.arange(60).astype(str)}, ("scan", "fragment")))
-        assert (found.p_value.values <= 0.025).sum() <= binom.isf(1e-3, 60, 0.025)
+        counts = drawn(np.full(20, level), jitter, phi, np.random.default_rng([6, int(level), int(10 * phi)]), 40)
+        found = detect_edge_layer(xr.DataArray(counts.T, {"fragment": np.arange(40).astype(str)}, ("scan", "fragment")))
+        assert (found.p_value.values <= 0.025).sum() <= binom.isf(1e-3, 40, 0.025)
         assert found.detected.sum() <= 1
 
     def test_a_drift_is_none_if_allowed_for(self):
@@ -159,7 +160,7 @@ class TestNumbers:
         best = minimize(
             cost, [np.log(300), 1.0, 2.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-10, "maxiter": 4000}
         )
-        found = fit(Scans(counts, np.ones(30), None), z, Shape(EXPONENTIAL, 6.0), Jitter(0.0, 0.0))
+        found = fit(scans_of(counts, np.ones(30), drift=False), z, Shape(EXPONENTIAL, 6.0), Jitter(0.0, 0.0))
         assert found.jitter.variance * 300 < 0.5
         if found.jitter.variance == 0:
             assert found.depth.value == pytest.approx(np.exp(best.x[2]), rel=1e-3)
@@ -171,7 +172,7 @@ class TestNumbers:
         """A second road: for each noise, both fits by explicit inverses."""
         n, z = 12, np.arange(12.0)
         counts = np.random.default_rng(11).poisson(exponential(400, 0.4, 2.0, z)).astype(float)
-        scans = Scans(counts, np.ones(n), np.linspace(-1, 1, n))
+        scans = scans_of(counts, np.ones(n), drift=True)
         rows = np.array([s.values(z) for s in candidates(EXPONENTIAL, z)])
         search = Search(scans, rows)
         root, x = np.sqrt(search.mean), None
@@ -212,6 +213,37 @@ class TestNumbers:
         other = other.isel(fragment=0)
         assert float(other.p_value) == pytest.approx(float(plain.p_value), rel=1e-6)
         assert float(other.depth_scale) == pytest.approx(unit * float(plain.depth_scale), rel=1e-3)
+
+
+class TestLongSeries:
+    def test_scans_deep_down_are_taken_together_without_a_loss(self):
+        """Of 400 scans, 64 bins; what the fit finds is within the noise of a short depth scale in both."""
+        z = depths(400, 1.0)
+        counts = series(exponential(3000, 0.6, 9.0, z.values), 14)
+        found = detect_edge_layer(counts, depth=z).isel(fragment=0)
+        assert int(found.detected) == 1
+        assert float(found.depth_scale_low) < 9 < float(found.depth_scale_high)
+        assert float(found.depth_scale_sd) < 0.8
+        assert found.curve.sizes == {"scan": 400}
+        assert found.curve.values == pytest.approx(exponential(3000, 0.6, 9.0, z.values), rel=0.05)
+
+    def test_bins_share_out_counts_exposure_and_noise(self):
+        rng = np.random.default_rng(15)
+        counts, exposure = rng.poisson(50, 300).astype(float), rng.uniform(0.5, 1.5, 300)
+        scans = scans_of(counts, exposure, drift=True)
+        assert scans.counts.sum() == counts.sum()
+        assert scans.exposure.sum() == pytest.approx(exposure.sum())
+        assert len(scans.counts) <= 64
+        assert (scans.counts[:24] == counts[:24]).all()
+        means = scans.of(np.random.default_rng(1).standard_normal((20000, 300)))
+        assert means.var(axis=0) == pytest.approx(np.diagonal(scans.kin(0.0)), rel=0.1)
+
+    @pytest.mark.parametrize("phi", [0.0, 0.9])
+    def test_false_alarms(self, phi):
+        """As in a short series."""
+        counts = drawn(np.full(200, 1e5), 0.01, phi, np.random.default_rng([16, int(10 * phi)]), 30)
+        found = detect_edge_layer(xr.DataArray(counts.T, {"fragment": np.arange(30).astype(str)}, ("scan", "fragment")))
+        assert (found.p_value.values <= 0.025).sum() <= binom.isf(1e-3, 30, 0.025)
 
 
 class TestContainers:

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from ssbmaps import SsbmapsError, io
 from ssbmaps.interfaces import detect_inactive_layer
 from ssbmaps.interfaces._inactive_fit import States
-from ssbmaps.interfaces._transient_test import drawn
+from ssbmaps.interfaces._transient_series import drawn
 
 NM = {"units": "nm"}
 Z = xr.DataArray(2.0 * np.arange(24), dims="scan", attrs=NM)
@@ -83,6 +83,13 @@ class TestInventsNothing:
         cover = (found.bulk_change_low < -0.3) & (found.bulk_change_high > -0.3)
         assert int(cover.sum()) >= (35 if phi == 0 else 25)  # n − 1 neighbours alike leave few that are independent
         assert np.isnan(found.layer_depth.values).all() or int(found.detected.sum()) <= 1
+
+    def test_a_uniform_change_has_the_error_of_counting(self):
+        """−30 % in 24 scans of 8000 to 12000 counts: the noise is not read off a step that is not there."""
+        found = [detect_inactive_layer(states(np.full(24, -0.3), s), depth=Z).isel(state=0) for s in range(10, 16)]
+        counting = 0.7 * np.sqrt((1 + 1 / 0.7) / (8000 * (1 + 0.5 * np.exp(-Z.values / 6))).sum())
+        assert np.median([float(f.bulk_change_sd) for f in found]) == pytest.approx(counting, rel=0.5)
+        assert np.median([float(f.dispersion) for f in found]) < 1.5
 
     def test_it_says_how_thick_a_layer_may_be(self):
         found = detect_inactive_layer(states(np.full(24, -0.3), 6), depth=Z).isel(state=0)

@@ -5,7 +5,9 @@ The only room that imports matplotlib. It uses neither pyplot nor global setting
 
 from ssbmaps.figures._components import component_figure
 from ssbmaps.figures._composite import composite_figure
+from ssbmaps.figures._edge_layer import edge_layer_figure
 from ssbmaps.figures._growth import growth_figure
+from ssbmaps.figures._inactive_layer import inactive_layer_figure
 from ssbmaps.figures._interphase import interphase_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._operando import time_series_figure
@@ -23,8 +25,10 @@ from ssbmaps.figures._thickness import thickness_map_figure
 __all__ = [
     "component_figure",
     "composite_figure",
+    "edge_layer_figure",
     "grid_figure",
     "growth_figure",
+    "inactive_layer_figure",
     "interphase_figure",
     "interphase_summary_figure",
     "layer_thickness_figure",

@@ -12,8 +12,9 @@ from ssbmaps._errors import Faults
 from ssbmaps.interfaces._edge_layer_result import as_dataset
 from ssbmaps.interfaces._scan_totals import depths, exposures, totals
 from ssbmaps.interfaces._transient_fit import Jitter, Transient, fit
+from ssbmaps.interfaces._transient_series import scans_of
 from ssbmaps.interfaces._transient_shape import EXPONENTIAL, STEP, candidates
-from ssbmaps.interfaces._transient_test import Scans, Search
+from ssbmaps.interfaces._transient_test import Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,10 +184,10 @@ def _outcome(counts: Floats, exposure: Floats, z: Floats, kinds: Sequence[str], 
         return Outcome(counts, exposure, why_not=f"{n} scans with counts; at least {LEAST_SCANS} are needed")
     if counts.mean() < LEAST_COUNTS:
         return Outcome(counts, exposure, why_not=f"{counts.mean():.2g} counts per scan; at least 1 is needed")
-    scans = Scans(counts, exposure, np.linspace(-1, 1, n) if drift else None)
+    scans = scans_of(counts, exposure, drift=drift)
     tried = [s for kind in kinds for s in candidates(kind, z)]
-    search = Search(scans, np.array([s.values(z) for s in tried]))
-    ratio = search.ratio(counts[None])
+    search = Search(scans, scans.of(np.array([s.values(z) for s in tried])))
+    ratio = search.ratio(scans.counts[None])
     p = search.chance(float(ratio.value[0]), rng)
     noise = search.noises[ratio.noise[0]]
     found = fit(scans, z, tried[ratio.shape[0]], Jitter(noise.rho / float(search.mean.mean()), noise.phi))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.interfaces._transient_fit import Interval, Jitter, ends, summed, union
+from ssbmaps.interfaces._transient_series import drawn
 from ssbmaps.interfaces._transient_shape import STEP, Shape, candidates, shapes_of
-from ssbmaps.interfaces._transient_test import PHIS, drawn, p_value
+from ssbmaps.interfaces._transient_test import PHIS, p_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def measure(states: States, z: Floats, rng: np.random.Generator) -> Inactive:
     uniform = int(np.argmax(logs[:, 0, 0]))
     ratio = 2 * float(logs[:, 0, 1:].max() - logs[:, 0, 0].max())
     null = _null(states, noises, logs[:, 0, 0], float(heights[uniform, 0, 0]), rows, rng)
-    weights = _weights(logs[:, 0, 1:].max(axis=1))
+    weights = _weights(logs[:, 0].max(axis=1))
     return _told(states, z, tried[int(k)], noises, weights, curve, ratio, p_value(ratio, null))
 
 
@@ -123,8 +124,12 @@ def _likely(noises: Sequence[_Noise], values: Floats, rows: Floats) -> tuple[Flo
 
 
 def _weights(logs: Floats) -> Floats:
+    """Of the noises, the first of which has no jitter: beforehand, that is as likely as all others together.
+
+    A slow jitter below the noise of counting leaves no mark in a ratio, and would move all of it: it is not assumed without one.
+    """
     weights = np.exp(logs - logs.max())
-    weights[0] *= len(PHIS)  # without a jitter they are all one
+    weights[0] *= len(logs) - 1
     return np.asarray(weights / weights.sum())
 
 

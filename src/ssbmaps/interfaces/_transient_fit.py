@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssbmaps.interfaces._transient_shape import Shape, shapes_of
-from ssbmaps.interfaces._transient_test import PHIS, Scans
+from ssbmaps.interfaces._transient_test import PHIS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from ssbmaps.interfaces._transient_series import Scans
 
     Floats = NDArray[np.float64]
 
@@ -35,12 +37,11 @@ class Jitter:
     variance: float
     phi: float
 
-    def covariance(self, mean: Floats) -> Floats:
-        """(n, n) of counts."""
+    def covariance(self, scans: Scans, mean: Floats) -> Floats:
+        """(b, b) of counts."""
         whole = np.diag(mean)
         if self.variance > 0:
-            steps = np.abs(np.subtract.outer(np.arange(len(mean)), np.arange(len(mean))))
-            whole = whole + self.variance * np.outer(mean, mean) * self.phi**steps
+            whole = whole + self.variance * np.outer(mean, mean) * scans.kin(self.phi)
         return np.asarray(whole)
 
 
@@ -69,8 +70,8 @@ class Transient:
     drift: float  # relative change from the first scan to the last
     jitter: Jitter
     dispersion: float
-    mean: Floats
-    bulk: Floats  # the mean without the transient
+    mean: Floats  # of every scan
+    bulk: Floats  # the same without the transient
     beyond: Floats
     limit: float
 
@@ -79,7 +80,7 @@ class _Weighted:
     """Counts with one covariance: everything that is linear, for many shapes at once."""
 
     def __init__(self, scans: Scans, mean: Floats, jitter: Jitter) -> None:
-        lower = np.linalg.cholesky(jitter.covariance(mean))
+        lower = np.linalg.cholesky(jitter.covariance(scans, mean))
         self.whiten = np.linalg.inv(lower)
         self.spread = 2 * float(np.log(np.diagonal(lower)).sum())
         self._exposure = scans.exposure
@@ -91,7 +92,7 @@ class _Weighted:
         self._level = np.linalg.solve(self._r, own)  # coefficients of the base without a transient
 
     def solve(self, rows: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Of shapes (m, n): sum of squares (m,), heights and their variances (m,), base coefficients (m, p)."""
+        """Of shapes (m, b): sum of squares (m,), heights and their variances (m,), base coefficients (m, p)."""
         columns = self.whiten @ (rows * self._exposure).T
         along = self._q.T @ columns
         columns = columns - self._q @ along
@@ -101,7 +102,7 @@ class _Weighted:
         return self._rest - heights**2 * size, heights, 1 / size, base
 
     def relative(self, rows: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of shapes (m, n): sum of squares, height over level, and the variance of that (m,)."""
+        """Of shapes (m, b): sum of squares, height over level, and the variance of that (m,)."""
         rest, heights, variances, base = self.solve(rows)
         inner = np.linalg.inv(self._r.T @ self._r)[0, 0]
         along = np.linalg.solve(self._r, self._q.T @ (self.whiten @ (rows * self._exposure).T))[0]
@@ -116,8 +117,8 @@ def fit(scans: Scans, z: Floats, start: Shape, jitter: Jitter) -> Transient:
     shape, mean = start, np.maximum(scans.counts, scans.counts.mean())
     for _ in range(_ROUNDS):
         weighted = _Weighted(scans, mean, jitter)
-        shape = shape.best(z, lambda s, w=weighted: float(w.solve(s.values(z)[None])[0][0]))  # type: ignore[misc]
-        mean = _mean(scans, shape.values(z), weighted)
+        shape = shape.best(z, lambda s, w=weighted: float(w.solve(scans.of(s.values(z))[None])[0][0]))  # type: ignore[misc]
+        mean = _mean(scans, scans.of(shape.values(z)), weighted)
         tried = _jitters(scans, mean)
         costs = _costs(scans, z, shape, mean, tried)
         jitter = tried[int(np.argmin(costs))]
@@ -140,7 +141,8 @@ def _jitters(scans: Scans, mean: Floats) -> list[Jitter]:
 
 def _costs(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[Jitter]) -> Floats:
     """−2 restricted log likelihood of each jitter: what level, drift, height and depth take of the residuals is allowed for."""
-    design = np.vstack([scans.base, scans.exposure * shape.values(z), scans.exposure * shape.slope(z) * shape.depth]).T
+    values, slope = scans.of(np.array([shape.values(z), shape.slope(z) * shape.depth]))
+    design = np.vstack([scans.base, scans.exposure * values, scans.exposure * slope]).T
     found = []
     for jitter in tried:
         weighted = _Weighted(scans, mean, jitter)
@@ -155,7 +157,8 @@ def _costs(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[
 def _told(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[Jitter], costs: Floats) -> Transient:
     """The result, with what the noise may be summed over."""
     shapes = shapes_of(shape, z)
-    rows = np.array([s.values(z) for s in (shape, *shapes)])
+    whole = np.array([s.values(z) for s in (shape, *shapes)])
+    rows = scans.of(whole)
     weights = np.exp(-0.5 * (costs - costs.min()))
     weights[0] *= len(PHIS)  # without a jitter they are all one
     kept = np.flatnonzero(weights > 1e-4 * weights.sum())
@@ -167,6 +170,7 @@ def _told(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[J
     sd = _curvature(scans, z, shape, weighted, float(height[0]), float(base[0, 0]))
     depths = np.array([s.depth for s in shapes])
     sides = [union(ratio[1:], variance[1:], away[1:], sign) for sign in (-1, 1)]
+    bulk = np.asarray(base[0] @ scans.scan_base)
     value, short = float(ratio[0]), depths <= _SHORT * (z[-1] - z[0])
     return Transient(
         shape=shape,
@@ -175,11 +179,11 @@ def _told(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[J
         level=float(base[0, 0]),
         drift=0.0 if scans.drift is None else 2 * float(base[0, 1] / base[0, 0]),
         jitter=best,
-        dispersion=1 + best.variance * float(mean.mean()),
-        mean=mean,
-        bulk=np.asarray(base[0] @ scans.base),
-        beyond=_beyond(rows[1:], ratio[1:], variance[1:], away[1:]),
-        limit=_limit(rows[1:][short], ratio[1:][short], variance[1:][short], away[1:][short]),
+        dispersion=1 + best.variance * float(scans.counts.sum()) / scans.n_scans,
+        mean=np.maximum(bulk + height[0] * scans.scan_exposure * whole[0], 0.0),
+        bulk=bulk,
+        beyond=_beyond(whole[1:], ratio[1:], variance[1:], away[1:]),
+        limit=_limit(whole[1:][short], ratio[1:][short], variance[1:][short], away[1:][short]),
     )
 
 
@@ -231,7 +235,8 @@ def _limit(rows: Floats, ratio: Floats, variance: Floats, away: Floats) -> float
 
 def _curvature(scans: Scans, z: Floats, shape: Shape, weighted: _Weighted, height: float, level: float) -> tuple[float, float]:
     """Standard errors of depth and amplitude from the curvature at the best fit; infinite where there is none."""
-    rows = [*scans.base, scans.exposure * shape.values(z), height * scans.exposure * shape.slope(z)]
+    values, slope = scans.of(np.array([shape.values(z), shape.slope(z)]))
+    rows = [*scans.base, scans.exposure * values, height * scans.exposure * slope]
     design = weighted.whiten @ np.vstack(rows).T
     _, size, turned = np.linalg.svd(design, full_matrices=False)
     if size[-1] <= 1e-12 * size[0]:

@@ -22,44 +22,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ssbmaps.interfaces._transient_series import Scans
+
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
 PHIS = (0.0, 0.5, 0.8, 0.9, 0.95)  # autoregression; from 0.95 on it is not told from a drift within some tens of scans
 _FINEST, _FACTOR = 0.05, 2.0  # of ρ, the variance of the jitter in units of the Poisson variance
 _SPARE = 16.0  # how far ρ may lie above the variance that the counts show
-_LEAST = 0.05  # of the mean; a level never falls below it
-_SETTLED = 4  # rounds of weighted least squares
 _DRAWS = 500  # for each correlation
 _LIKELY = 0.147  # of the likeliest: inside its 95 % region
 _TAIL = 0.1  # share of the draws that tell how the tail falls off
 _STEEPEST = 2.0  # mean excess of χ²₁ far out: no tail of these ratios falls faster
-
-
-@dataclass(frozen=True)
-class Scans:
-    """Counts of one region and ion in each of n scans, with the exposure (mean 1) and the place in the drift (−1 … 1)."""
-
-    counts: Floats
-    exposure: Floats
-    drift: Floats | None  # None where no drift is allowed for
-
-    @property
-    def base(self) -> Floats:
-        """(p, n): how the mean moves with level and drift."""
-        rows = [self.exposure] if self.drift is None else [self.exposure, self.exposure * self.drift]
-        return np.array(rows)
-
-    def level(self) -> Floats:
-        """(n,) mean without a transient, by least squares weighted with itself; nowhere far below its average."""
-        base = self.base
-        mean = np.maximum(self.counts.sum() / self.exposure.sum(), 1e-9) * self.exposure
-        for _ in range(_SETTLED):
-            weight = 1 / mean
-            found = np.linalg.solve((base * weight) @ base.T, (base * weight) @ self.counts)
-            mean = np.maximum(found @ base, _LEAST * self.counts.sum() / self.exposure.sum() * self.exposure)
-            mean = np.maximum(mean, 1e-9)
-        return np.asarray(mean, np.float64)
 
 
 @dataclass(frozen=True)
@@ -96,10 +70,10 @@ class Search:
         root = np.sqrt(self.mean)
         self._at = anscombe_mean(self.mean)
         base, rows = scans.base / root, shapes * root
-        steps = np.abs(np.subtract.outer(np.arange(len(root)), np.arange(len(root))))
+        kin = {phi: scans.kin(phi) for phi in PHIS}
         size = root / np.sqrt(self.mean.mean())  # of the jitter, which is relative
         noises = [(0.0, 0.0), *((phi, rho) for phi in PHIS for rho in self._sizes())]
-        self.noises = [_noise(phi, rho, steps, size, base, rows) for phi, rho in noises]
+        self.noises = [_noise(phi, rho, kin[phi], size, base, rows) for phi, rho in noises]
 
     def _sizes(self) -> Floats:
         seen = float(np.mean((anscombe(self.scans.counts) - self._at) ** 2))
@@ -144,12 +118,12 @@ class Search:
     def _null(self, noises: Sequence[int], weights: Floats, rng: np.random.Generator) -> Floats:
         """Ratios of series without a transient, ascending, each with one of the `noises`."""
         often = rng.multinomial(_DRAWS, weights / weights.sum())
-        drawn_ = [
-            drawn(self.mean, float(np.sqrt(self.noises[i].rho / self.mean.mean())), self.noises[i].phi, rng, n)
+        parts = [
+            self.scans.drawn(self.mean, float(np.sqrt(self.noises[i].rho / self.mean.mean())), self.noises[i].phi, rng, n)
             for i, n in zip(noises, often, strict=True)
             if n
         ]
-        return np.sort(self.ratio(np.concatenate(drawn_)).value)
+        return np.sort(self.ratio(np.concatenate(parts)).value)
 
 
 def anscombe_mean(mean: Floats) -> Floats:
@@ -157,17 +131,8 @@ def anscombe_mean(mean: Floats) -> Floats:
     return np.asarray(anscombe(mean) - 0.25 / np.sqrt(mean + 0.375))
 
 
-def drawn(mean: Floats, jitter: float, phi: float, rng: np.random.Generator, draws: int) -> Floats:
-    """(draws, n) Poisson counts about a mean with a relative jitter, lognormal, neighbours correlated by φ."""
-    z = rng.standard_normal((draws, len(mean)))
-    for k in range(1, len(mean)):
-        z[:, k] = phi * z[:, k - 1] + np.sqrt(1 - phi**2) * z[:, k]
-    wide = np.sqrt(np.log1p(jitter**2))
-    return np.asarray(rng.poisson(mean * np.exp(wide * z - wide**2 / 2)), np.float64)
-
-
-def _noise(phi: float, rho: float, steps: NDArray[np.intp], size: Floats, base: Floats, shapes: Floats) -> _Noise:
-    whole = np.eye(len(size)) + rho * size[:, None] * phi**steps * size
+def _noise(phi: float, rho: float, kin: Floats, size: Floats, base: Floats, shapes: Floats) -> _Noise:
+    whole = np.eye(len(size)) + rho * size[:, None] * kin * size
     lower = np.linalg.cholesky(whole)
     whiten = np.linalg.inv(lower)
     q, r = np.linalg.qr(whiten @ base.T)
