@@ -31,6 +31,8 @@ PAPER = [
         "docs/bridges.md",
         "docs/registration.md",
         "docs/operando.md",
+        "docs/edge_layers.md",
+        "docs/lateral_layers.md",
     )
 ]
 
@@ -92,7 +94,16 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("contract.md", 9), ("interphase.md", 5), ("growth.md", 3), ("decomposition.md", 2), ("registration.md", 6), ("operando.md", 19)],
+    [
+        ("contract.md", 9),
+        ("interphase.md", 5),
+        ("growth.md", 3),
+        ("decomposition.md", 2),
+        ("registration.md", 6),
+        ("operando.md", 19),
+        ("edge_layers.md", 10),
+        ("lateral_layers.md", 10),
+    ],
 )
 def test_the_pages_examples_run(name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -5,10 +5,12 @@ The only room that imports matplotlib. It uses neither pyplot nor global setting
 
 from ssbmaps.figures._components import component_figure
 from ssbmaps.figures._composite import composite_figure
+from ssbmaps.figures._damage import damage_figure
 from ssbmaps.figures._edge_layer import edge_layer_figure
 from ssbmaps.figures._growth import growth_figure
 from ssbmaps.figures._inactive_layer import inactive_layer_figure
 from ssbmaps.figures._interphase import interphase_figure
+from ssbmaps.figures._lateral import lateral_layer_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._operando import time_series_figure
 from ssbmaps.figures._operando_layers import layer_thickness_figure, void_figure
@@ -21,16 +23,20 @@ from ssbmaps.figures._save import save
 from ssbmaps.figures._spectrum import spectrum_figure
 from ssbmaps.figures._summary import interphase_summary_figure
 from ssbmaps.figures._thickness import thickness_map_figure
+from ssbmaps.figures._with_without import comparison_figure
 
 __all__ = [
+    "comparison_figure",
     "component_figure",
     "composite_figure",
+    "damage_figure",
     "edge_layer_figure",
     "grid_figure",
     "growth_figure",
     "inactive_layer_figure",
     "interphase_figure",
     "interphase_summary_figure",
+    "lateral_layer_figure",
     "layer_thickness_figure",
     "map_figure",
     "particle_thickness_figure",
