@@ -16,6 +16,7 @@ from _results import put_section, run_parts, table
 
 BATCH, ALARMS, POWER, DEPTHS = 25, 400, 200, 400
 LEVEL = 0.025
+LEVELS = (10.0, 1e3, 1e4, 1e5, 1e6)  # counts per scan; at 1e4, a jitter of 1 % is as large as the noise of counting
 KINDS = ("Poisson alone", "1 % white jitter", "2 % linear drift", "AR(1) 0.9 of 1 %")
 ELL, STEP = 8.0, 2.0  # nm; depth scale and depth of a scan
 
@@ -56,11 +57,11 @@ def alarms_draw(level: float, scans: int, kind: str, batch: int) -> list[dict[st
 
 def alarms() -> None:
     """Series without a transient: how often one is called at p ≤ 0.025."""
-    cases = [(level, scans, kind) for scans in (10, 30) for level in (10.0, 1e3, 1e6) for kind in KINDS]
+    cases = [(level, scans, kind) for scans in (10, 30) for level in LEVELS for kind in KINDS]
     rows = gather("edge_layer_alarms", alarms_draw, [(*c, b) for c in cases for b in range(ALARMS // BATCH)])
     lines = []
     for scans in (10, 30):
-        for level in (10.0, 1e3, 1e6):
+        for level in LEVELS:
             line: list[object] = [scans, f"{level:g}"]
             for kind in KINDS:
                 p = np.concatenate([r["p"] for r in rows if (r["level"], r["scans"], r["kind"]) == (level, scans, kind)])

@@ -41,6 +41,7 @@ class Outcome:
     p_value: float = np.nan
     found: Transient | None = None
     why_not: str = ""
+    spacing: float = 0.0  # of the first two scans
 
 
 def detect_edge_layer(
@@ -191,4 +192,4 @@ def _outcome(counts: Floats, exposure: Floats, z: Floats, kinds: Sequence[str], 
     p = search.chance(float(ratio.value[0]), rng)
     noise = search.noises[ratio.noise[0]]
     found = fit(scans, z, tried[ratio.shape[0]], Jitter(noise.rho / float(search.mean.mean()), noise.phi))
-    return Outcome(counts, exposure, float(ratio.value[0]), p, found)
+    return Outcome(counts, exposure, float(ratio.value[0]), p, found, spacing=float(z[1] - z[0]))

@@ -176,7 +176,9 @@ def _sentence(outcome: Outcome, detected: bool, unit: str, arguments: Mapping[st
     over = f"the first {first:.0f} scans" if np.isfinite(first) else f"all {len(outcome.counts)} scans"
     size = spoken(found.amplitude, sign=True)
     depth = f"{'depth scale' if found.shape.kind == 'exponential' else 'depth'} {spoken(found.depth)}"
-    return f"Signal changes over {over}; cause not identified. Change in the first scan {size} of the level, {depth} {unit}."
+    brief = " (less than from scan to scan, so that its shape is not seen)" if found.depth.value < outcome.spacing else ""
+    text = f"Signal changes over {over}; cause not identified. Change in the first scan {size} of the level"
+    return f"{text}, {depth} {unit}{brief}."
 
 
 def spoken(interval: Interval, *, sign: bool = False) -> str:

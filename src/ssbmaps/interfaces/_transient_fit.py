@@ -27,6 +27,8 @@ _INSIDE, _BELOW = 3.841, 2.706  # χ² with one degree of freedom: 95 % on both 
 _ROUNDS = 4
 _LEAST = 1e-3  # of the mean; a fitted mean never falls below it
 _SHORT = 0.25  # of the series
+_CLEAR = 0.01  # of −2 ln L
+_LOST = 0.01  # share of the noises that leave no variance, from which on there is none
 _FINEST, _FACTOR, _SPARE = 0.02, 2.0, 4.0  # jitters that are tried: from a share of the Poisson variance to more than is seen
 
 
@@ -109,7 +111,8 @@ class _Weighted:
         level = base[:, 0]
         level_variance, both = inner + along**2 * variances, -along * variances
         ratio = heights / level
-        return rest, ratio, (variances - 2 * ratio * both + ratio**2 * level_variance) / level**2
+        variance = (variances - 2 * ratio * both + ratio**2 * level_variance) / level**2
+        return rest, ratio, np.where(level > np.sqrt(_INSIDE * level_variance), variance, np.inf)  # of nothing, no share is known
 
 
 def fit(scans: Scans, z: Floats, start: Shape, jitter: Jitter) -> Transient:
@@ -164,6 +167,11 @@ def _told(scans: Scans, z: Floats, shape: Shape, mean: Floats, tried: Sequence[J
     kept = np.flatnonzero(weights > 1e-4 * weights.sum())
     all_found = [_Weighted(scans, mean, tried[int(i)]).relative(rows) for i in kept]
     away, ratio, variance = summed(all_found, weights[kept])
+    first = int(np.argmin(away))  # summed over the noises, another shape may be the likeliest
+    if first > 0 and away[0] > _CLEAR:
+        shape = shapes[first - 1]
+        for values in (whole, rows, ratio, variance, away):
+            values[0] = values[first]
     best = tried[int(np.argmin(costs))]
     weighted = _Weighted(scans, mean, best)
     _, height, _, base = weighted.solve(rows[:1])
@@ -195,7 +203,10 @@ def summed(found: Sequence[tuple[Floats, Floats, Floats]], weights: Floats) -> t
     shares /= shares.sum(axis=0)
     whole = logs.max(axis=0) + np.log(np.exp(logs - logs.max(axis=0)).sum(axis=0))
     mean = (shares * ratio).sum(axis=0)
-    return 2 * (whole.max() - whole), mean, (shares * (variance + (ratio - mean) ** 2)).sum(axis=0)
+    known = np.isfinite(variance)
+    total = (shares * (np.where(known, variance, 0.0) + (ratio - mean) ** 2)).sum(axis=0)
+    lost = (shares * ~known).sum(axis=0) > _LOST
+    return 2 * (whole.max() - whole), mean, np.where(lost, np.inf, total)
 
 
 def union(ratio: Floats, variance: Floats, away: Floats, sign: int) -> float:

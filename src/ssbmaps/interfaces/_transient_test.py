@@ -33,6 +33,7 @@ _SPARE = 16.0  # how far ρ may lie above the variance that the counts show
 _DRAWS = 500  # for each correlation
 _LIKELY = 0.147  # of the likeliest: inside its 95 % region
 _TAIL = 0.1  # share of the draws that tell how the tail falls off
+_SMALLEST = 1e-6  # further than this no tail is carried
 _STEEPEST = 2.0  # mean excess of χ²₁ far out: no tail of these ratios falls faster
 
 
@@ -153,4 +154,4 @@ def p_value(value: float, null: Floats) -> float:
     start = int(n * (1 - _TAIL))
     excess = max(float(null[start:].mean() - null[start]), _STEEPEST)
     carried = _TAIL * np.exp(-(value - null[start]) / excess)
-    return float(min(carried, (above + 1) / (n + 1)))
+    return float(max(min(carried, (above + 1) / (n + 1)), _SMALLEST))
