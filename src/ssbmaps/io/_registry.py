@@ -29,6 +29,7 @@ _MODULES = (
     "vamas",
     "multipak_text",
     "jeol_text",
+    "iontof_profile",
     "line_images",
     "wdf",
     "labspec_xml",
