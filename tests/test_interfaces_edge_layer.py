@@ -104,6 +104,37 @@ class TestFinds:
         ratio = both.depth_scale.sel(phase="carbon", fragment="C2-") / found.depth_scale.sel(phase="carbon", fragment="C2-")
         assert float(ratio) == pytest.approx(1.0)
 
+    def test_two_layers_are_no_single_change(self):
+        """As in a stack: a transient, and from scan 18 on another material. The numbers are of a curve that does not fit."""
+        z = np.arange(30.0)
+        mean = exponential(4000, 1.0, 3.0, z) * np.where(z < 18, 1.0, 6.0)
+        found = detect_edge_layer(series(mean, 6)).isel(fragment=0)
+        assert int(found.model_rejected) == 1
+        assert "The curve does not fit: beyond it, counts vary by" in str(found.statement.values)
+        one = detect_edge_layer(series(mean[:18], 6)).isel(fragment=0)
+        assert (int(one.model_rejected), int(one.detected)) == (0, 1)
+
+    def test_a_real_profile_is_reported_with_caution(self):
+        """A perovskite stack: CN- falls a hundredfold within two scans, and further on the next layers come."""
+        from pathlib import Path
+
+        folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "iontof-ascii"
+        file = next(folder.glob("I241209h*.txt"), None)
+        if file is None:
+            pytest.skip("the real depth profile is not here")
+        with pytest.warns(DataQualityWarning):
+            counts = io.read(file).sel(fragment=["CN-", "PO3-"]).isel(scan=slice(0, 40))
+        with pytest.warns(DataQualityWarning, match="no whole numbers"):  # corrected for dead time
+            found = detect_edge_layer(counts, depth="sputter_time").sel(fragment="CN-")
+        assert int(found.detected) == 1
+        assert float(found.amplitude) > 20
+        assert float(found.depth_scale) < 5.87  # s from scan to scan
+        said = str(found.statement.values)
+        assert "cause not identified" in said
+        assert "less than from scan to scan, so that its shape is not seen" in said
+        assert int(found.model_rejected) == 1
+        assert "The curve does not fit" in said
+
 
 class TestInventsNothing:
     @pytest.mark.parametrize(("level", "jitter", "phi"), [(10.0, 0, 0), (1e4, 0, 0), (1e6, 0.01, 0), (1e6, 0.01, 0.9)])

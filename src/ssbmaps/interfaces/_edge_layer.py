@@ -90,18 +90,20 @@ def detect_edge_layer(
     Returns
     -------
     xarray.Dataset
-        Along ``fragment`` (and ``phase``): ``detected`` (1 where p_family is at most `false_alarms`), ``testable`` (0 with fewer
-        than five scans or one count per scan), ``likelihood_ratio`` (2 ln L1/L0), ``p_value``, and ``p_family``, corrected for
-        all ions and phases tested. ``depth_scale`` (ℓ, or the depth of the step, below the first scan, in the unit of `depth`)
-        and ``amplitude`` (a, share of the level, in the first scan), each with ``_sd``, ``_low``, ``_high`` (95 %; infinite
-        where the data set no end) and NaN where nothing was detected; ``width`` of a step; ``model``. ``change_limit``: a
-        change that is over within a quarter of the series is smaller than this share of the level in the first scan (95 %),
-        detected or not; of slower ones nothing can be said beside level and drift. ``first_bulk_scan``: how many
-        leading scans to leave out until the change is below `tolerance` with 95 % confidence: 0 where nothing was detected, NaN
-        where no scan of the series gets there. ``drift``: relative change of the level from first to last scan. ``jitter``:
-        relative standard deviation beyond Poisson noise, ``autocorrelation`` of it between neighbours, and ``dispersion``,
-        variance over Poisson variance. ``statement``: the result in words. Along scan too: ``counts`` with ``counts_sd``, the
-        fitted ``curve`` and ``bulk`` (the same without the transient).
+        Along ``fragment`` (and ``phase``): ``detected`` (1 where p_family is at most `false_alarms`), ``testable`` (0 with
+        fewer than five scans or one count per scan), ``likelihood_ratio`` (2 ln L1/L0), ``p_value``, and ``p_family``,
+        corrected for all ions and phases tested. ``depth_scale`` (ℓ, or the depth of the step, below the first scan, in the
+        unit of `depth`) and ``amplitude`` (a, share of the level, in the first scan), each with ``_sd``, ``_low``, ``_high``
+        (95 %; infinite where the data set no end) and NaN where nothing was detected; ``width`` of a step; ``model``.
+        ``change_limit``: a change that is over within a quarter of the series is smaller than this share of the level in the
+        first scan (95 %), detected or not; of slower ones nothing can be said beside level and drift. ``first_bulk_scan``:
+        how many leading scans to leave out until the change is below `tolerance` with 95 % confidence: 0 where nothing was
+        detected, NaN where no scan of the series gets there. ``drift``: relative change of the level from first to last scan.
+        ``jitter``: relative standard deviation beyond Poisson noise, ``autocorrelation`` of it between neighbours, and
+        ``dispersion``, variance over Poisson variance. ``model_rejected`` (1 where the jitter exceeds 10 %: the series is no
+        single material with a steady current and one change, and the numbers describe a curve that does not fit).
+        ``statement``: the result in words. Along scan too: ``counts`` with ``counts_sd``, the fitted ``curve`` and ``bulk``
+        (the same without the transient).
 
     Raises
     ------

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     _Variable = tuple[tuple[str, ...], Any, dict[str, Any]]
 
+UNSTEADY = 0.1  # relative jitter; primary currents vary by less
 WORDING = "signal changes over the first scans; cause not identified"
 ENDS = {"": "", "_sd": ": standard error", "_low": ": 95 % interval, low end", "_high": ": 95 % interval, high end"}
 
@@ -128,6 +129,8 @@ def _numbers(
     numbers["first_bulk_scan"] = (first, one("leading scans in which the change may be larger than the tolerance (95 %)"))
     numbers["drift"] = (each(lambda t: t.drift, always=True), one("relative change of the level from the first scan to the last"))
     jitter = one("relative standard deviation beyond Poisson noise")
+    rejected = testable & (each(lambda t: float(np.sqrt(t.jitter.variance)), always=True) > UNSTEADY)
+    numbers["model_rejected"] = (rejected.astype(np.int8), one("whether counts vary beyond the curve by more than currents do"))
     numbers["jitter"] = (each(lambda t: float(np.sqrt(t.jitter.variance)), always=True), jitter)
     numbers["autocorrelation"] = (each(lambda t: t.jitter.phi, always=True), one("correlation of the jitter of neighbours"))
     numbers["dispersion"] = (each(lambda t: t.dispersion, always=True), one("variance over Poisson variance"))
@@ -171,14 +174,22 @@ def _sentence(outcome: Outcome, detected: bool, unit: str, arguments: Mapping[st
         return f"Not testable: {outcome.why_not}."
     if not detected:
         limit = f"one that is over within a quarter of the series is below {found.limit:.2g} of the level (95 %)."
-        return f"No change over the first scans beyond drift and noise; {limit}"
+        return f"No change over the first scans beyond drift and noise; {limit}{_doubt(found)}"
     first = _first_bulk(found, float(arguments["tolerance"]))
     over = f"the first {first:.0f} scans" if np.isfinite(first) else f"all {len(outcome.counts)} scans"
     size = spoken(found.amplitude, sign=True)
     depth = f"{'depth scale' if found.shape.kind == 'exponential' else 'depth'} {spoken(found.depth)}"
     brief = " (less than from scan to scan, so that its shape is not seen)" if found.depth.value < outcome.spacing else ""
     text = f"Signal changes over {over}; cause not identified. Change in the first scan {size} of the level"
-    return f"{text}, {depth} {unit}{brief}."
+    return f"{text}, {depth} {unit}{brief}.{_doubt(found)}"
+
+
+def _doubt(found: Transient) -> str:
+    """Words for counts that the curve does not explain; none where it does."""
+    jitter = float(np.sqrt(found.jitter.variance))
+    if jitter <= UNSTEADY:
+        return ""
+    return f" The curve does not fit: beyond it, counts vary by {100 * jitter:.0f} %. Several layers, or several changes?"
 
 
 def spoken(interval: Interval, *, sign: bool = False) -> str:
