@@ -302,3 +302,18 @@ def test_refusals():
     many = xr.concat([transient()] * 4, "fragment").assign_coords(fragment=[f"X{i}" for i in range(16)])
     with pytest.raises(SsbmapsError, match=r"16 panels to draw; expected at most 10\. Name some with fragments="):
         figures.edge_layer_figure(many)
+
+
+def test_a_face_a_hundred_times_as_bright_is_drawn_in_powers_of_ten():
+    z = xr.DataArray(2.0 * np.arange(20), dims="scan", attrs={"units": "nm"})
+    mean = 300 * (1 + xr.DataArray([0.5, 200.0], {"fragment": ["PO3-", "CN-"]}, "fragment") * np.exp(-z / 2.0))
+    counts = mean.copy(data=np.random.default_rng(3).poisson(mean))
+    fig = figures.edge_layer_figure(detect_edge_layer(counts, depth=z))
+    plain, wide = fig.axes
+    assert (plain.get_yscale(), wide.get_yscale()) == ("linear", "log")
+    low, high = wide.get_ylim()
+    assert low <= counts.values[:, 1].min()
+    assert high > counts.values.max()
+    fig.draw_without_rendering()
+    labels = [t.get_text() for t, at in zip(wide.get_yticklabels(), wide.get_yticks(), strict=True) if low <= at <= high]
+    assert "10³" in labels

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ssbmaps.figures._canvas import LINE, MARGIN, MAX_HEIGHT, PrintFigure, wrapped
 from ssbmaps.figures._labels import number_label
@@ -24,6 +24,8 @@ HIGH, WIDE_HIGH, LOW = 25.0, 40.0, 12.0  # mm: height of a panel, of one alone, 
 TITLE, NUMBERS, AXIS, GAP = 4.6, 4.2, 8.0, 2.5  # mm: above a panel, below it, below it with the axis' name, at its right
 STRIP = LINE + 1.0  # mm inside a panel, above the data, for its text
 AIR = 0.06  # share of the data's range that stays free at both ends
+WIDE = 10.0  # the highest value over the median, from which on powers of ten are shown
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SPARE = 0.94  # of the width for words: in PNG of low resolution letters are wider than on the page
 FOUND, FIT, FADED = LINE_COLOURS[0], LINE_COLOURS[1], "#8c8c8c"
 
@@ -68,6 +70,24 @@ class Panel:
         half = 0.5 * np.diff(self.depth) if len(self.depth) > 1 else np.array([0.5])
         return float(self.depth[0] - half[0]), float(self.depth[-1] + half[-1])
 
+    def scaled(self, unit: float, title: str) -> Panel:
+        """The same in a larger unit."""
+        without = None if self.without is None else self.without / unit
+        parts = {"value": self.value / unit, "error": self.error / unit, "curve": self.curve / unit}
+        return replace(self, title=title, without=without, **parts)
+
+    @property
+    def log(self) -> bool:
+        """Whether a few scans stand so far above the others that only powers of ten show both."""
+        seen = self.value[np.isfinite(self.value) & (self.value > 0)]
+        return not self.zero and seen.size > 0 and float(seen.max()) > WIDE * float(np.median(seen))
+
+    def decades(self) -> tuple[float, float]:
+        """Powers of ten of the lowest and highest value above 0 that is shown."""
+        seen = np.concatenate([self.value, self.value + np.nan_to_num(self.error), self.curve])
+        seen = np.log10(seen[np.isfinite(seen) & (seen > 0)])
+        return float(np.floor(seen.min())), float(seen.max())
+
     def range(self) -> tuple[float, float]:
         """Lowest and highest value that is shown; from 0 on where counts fall below half of their highest."""
         parts = [self.value - self.error, self.value + self.error, self.value, self.curve, np.zeros(int(self.zero))]
@@ -109,7 +129,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.plot(z, panel.without, color=line, lw=0.8, ls=(0, (4, 1.5)), zorder=3)
     axes.plot(z, panel.curve, color=line, lw=1.0 if panel.found else 0.5, zorder=4)
     axes.set_xlim(*panel.ends)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
+    if panel.log:
+        axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: (power_label if panel.log else number_label)(value)))
 
 
 def _mark(axes: Axes, panel: Panel, top: float) -> list[Artist]:
@@ -166,8 +188,20 @@ class _Layout:
         return next((texts for texts in tried if all(fig.text_width(t) <= room for t in texts)), tried[-1])
 
 
+def power_label(value: float) -> str:
+    """A power of ten: 10³."""
+    return "10" + f"{np.log10(value):.0f}".translate(RAISED)
+
+
 def _scale(axes: Axes, panel: Panel, high: float) -> None:
     """The range of the values with a line of text above it, in a panel `high` mm high."""
+    if panel.log:
+        bottom, top = panel.decades()
+        top = bottom + (top + AIR * (top - bottom) - bottom) / (1 - STRIP / high)
+        axes.set_ylim(10**bottom, 10**top)
+        axes.yaxis.set_major_locator(LogLocator(numticks=max(int(high // 6.5), 2) + 2))
+        axes.yaxis.set_minor_locator(NullLocator())
+        return
     low, top = panel.range()
     air = AIR * (top - low)
     bottom = low if low == 0 and not panel.zero else low - air
@@ -179,4 +213,5 @@ def _numbers(fig: PrintFigure, axes: Axes) -> float:
     """Width in mm of the numbers at a panel's left."""
     low, high = axes.get_ylim()
     ticks = axes.yaxis.get_major_locator().tick_values(low, high)
-    return max((fig.text_width(number_label(t)) for t in ticks if low <= t <= high), default=0.0)
+    label = power_label if axes.get_yscale() == "log" else number_label
+    return max((fig.text_width(label(t)) for t in ticks if low <= t <= high), default=0.0)

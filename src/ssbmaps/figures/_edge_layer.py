@@ -48,7 +48,8 @@ def edge_layer_figure(found: xr.Dataset, *, fragments: Sequence[str] | None = No
         the change; shaded are the scans to leave out, the dotted line is the depth scale below the first scan, the band its 95
         % interval. Ions without a change are grey and say so; their thin line is the likeliest change, which is not beyond
         chance. Those that could not be tested have no line. Axes begin at 0 only where counts fall below half of the
-        highest. The words below are those of the result.
+        highest, and show powers of ten where the highest is more than 10 times the median. The words below are those of
+        the result.
 
     Raises
     ------
@@ -81,20 +82,21 @@ def _panel(title: str, one: xr.Dataset) -> Panel:
 
     z = one["depth"].values.astype(float)
     counts, sd, curve, bulk = (one[n].values.astype(float) for n in ("counts", "counts_sd", "curve", "bulk"))
-    unit, name = next((u, n) for u, n in UNITS if counts.max(initial=0) >= 10 * u or u == 1)
     detected = bool(one["detected"])
-    return Panel(
-        f"{title} ({name})".lstrip() if name else title,
+    panel = Panel(
+        title,
         z,
-        counts / unit,
-        sd / unit,
-        curve / unit,
+        counts,
+        sd,
+        curve,
         _short(one),
         detected,
-        without=bulk / unit if detected else None,
+        without=bulk if detected else None,
         mark=span(one, "depth_scale", float(z[0])) if detected else None,
         shaded=_shaded(one, z) if detected else None,
     )
+    unit, name = next((u, n) for u, n in UNITS if counts.max(initial=0) >= 10 * u or u == 1)
+    return panel if panel.log or not name else panel.scaled(unit, f"{title} ({name})".lstrip())
 
 
 def _shaded(one: xr.Dataset, z: Floats) -> float | None:
