@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ssbmaps import SsbmapsError, figures, synthetic
-from ssbmaps.interfaces import layer_thickness, reversibility, time_series, void_fraction
+from ssbmaps import DataQualityWarning, SsbmapsError, figures, synthetic
+from ssbmaps.interfaces import check_fluence, layer_thickness, lithiation, reversibility, time_series, void_fraction
 
 
 @cache
@@ -147,3 +147,27 @@ def test_refusals():
         figures.layer_thickness_figure(voids())
     with pytest.raises(SsbmapsError, match=r"fraction, .* missing; expected what interfaces\.void_fraction returns"):
         figures.void_figure(layers())
+
+
+def test_lithium_in_particles_and_primary_ions_are_drawn():
+    """Three times with 20, 16 and 12 counts per pixel in a disc; three analyses of which the third passes the limit."""
+    y = (np.arange(60) + 0.5) * 0.1
+    depth = 2.5 - np.hypot(y[:, None] - 3, y - 3)
+    distance = xr.DataArray(-depth, {"y": y, "x": y}, ("y", "x"), attrs={"units": "um"})
+    mean = np.array([20.0, 16.0, 12.0])[:, None, None, None] * np.where(depth > 0, 1 + 0.1 * depth, 0.1)
+    place = {"time": ("time", [0.0, 1.0, 2.0], {"units": "h"}), "fragment": ["Li+"], "y": y, "x": y}
+    maps = xr.DataArray(np.random.default_rng(0).poisson(mean), place, ("time", "fragment", "y", "x"), attrs={"units": "counts"})
+    found = lithiation(maps, distance, fragment="Li+", particles=(distance < 0).astype(int))
+    fig = figures.lithiation_figure(found)
+    drawn = next(line for line in fig.axes[0].lines if line.get_marker() == "o")
+    assert drawn.get_ydata() == pytest.approx(found.signal.values)
+    assert fig.axes[-1].get_xlabel() == "time (h)"
+    with pytest.warns(DataQualityWarning, match=r"1\.2 of the static limit"):
+        ions = check_fluence(found, primary_ion_fluence=4e11, sputter_yield=20.0, atomic_density=5e22)
+    both = figures.fluence_figure(ions)
+    assert [axes.get_ylabel() for axes in both.axes] == ["% of the limit", "pm"]
+    shares = next(line for line in both.axes[0].lines if line.get_marker() == "o")
+    assert shares.get_ydata() == pytest.approx([40, 80, 120])
+    for draw in (figures.lithiation_figure, figures.fluence_figure):
+        with pytest.raises(SsbmapsError, match="missing; expected what interfaces"):
+            draw(maps.to_dataset(name="counts"))

@@ -13,6 +13,7 @@ from ssbmaps.figures._interphase import interphase_figure
 from ssbmaps.figures._lateral import lateral_layer_figure
 from ssbmaps.figures._maps import grid_figure, map_figure
 from ssbmaps.figures._operando import time_series_figure
+from ssbmaps.figures._operando_checks import fluence_figure, lithiation_figure
 from ssbmaps.figures._operando_layers import layer_thickness_figure, void_figure
 from ssbmaps.figures._particles import particle_thickness_figure
 from ssbmaps.figures._profiles import profile_figure
@@ -31,6 +32,7 @@ __all__ = [
     "composite_figure",
     "damage_figure",
     "edge_layer_figure",
+    "fluence_figure",
     "grid_figure",
     "growth_figure",
     "inactive_layer_figure",
@@ -38,6 +40,7 @@ __all__ = [
     "interphase_summary_figure",
     "lateral_layer_figure",
     "layer_thickness_figure",
+    "lithiation_figure",
     "map_figure",
     "particle_thickness_figure",
     "profile_figure",

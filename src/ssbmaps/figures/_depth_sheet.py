@@ -73,8 +73,8 @@ class Panel:
     def scaled(self, unit: float, title: str) -> Panel:
         """The same in a larger unit."""
         without = None if self.without is None else self.without / unit
-        parts = {"value": self.value / unit, "error": self.error / unit, "curve": self.curve / unit}
-        return replace(self, title=title, without=without, **parts)
+        value, error, curve = self.value / unit, self.error / unit, self.curve / unit
+        return replace(self, title=title, value=value, error=error, curve=curve, without=without)
 
     @property
     def log(self) -> bool:
