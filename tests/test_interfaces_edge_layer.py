@@ -13,7 +13,7 @@ from scipy.stats import binom, chi2
 
 from ssbmaps import DataQualityWarning, GridMismatchError, SsbmapsError, io
 from ssbmaps.interfaces import detect_edge_layer
-from ssbmaps.interfaces._edge_layer_result import holm
+from ssbmaps.interfaces._family import holm
 from ssbmaps.interfaces._transient_fit import Jitter, fit
 from ssbmaps.interfaces._transient_series import drawn, scans_of
 from ssbmaps.interfaces._transient_shape import EXPONENTIAL, Shape, candidates
@@ -176,6 +176,8 @@ class TestInventsNothing:
         p = np.array([0.03, 0.002, np.nan, 0.01])
         assert holm(p)[[0, 1, 3]] == pytest.approx([0.03, 0.006, 0.02])
         assert np.isnan(holm(p)[2])
+        assert (holm([0.01, 0.04, 0.03, 0.005]) <= 0.05).tolist() == [True, False, False, True]
+        assert holm([]).size == 0
 
 
 class TestNumbers:

@@ -18,7 +18,6 @@ from ssbmaps import GridMismatchError, SsbmapsError
 from ssbmaps.interfaces import detect_lateral_layer, edge_distance, find_edge, inner_region
 from ssbmaps.interfaces._lateral_bins import binned, edges_of
 from ssbmaps.interfaces._lateral_noise import noise_of
-from ssbmaps.interfaces._lateral_result import holm
 
 PIXEL = 0.2
 
@@ -446,12 +445,6 @@ def test_covariance_of_bins_is_that_of_many_fields():
     assert np.trace(mean) == pytest.approx(np.trace(truth), rel=0.2)
     off = np.abs(np.subtract.outer(bins.s, bins.s)) < 0.5
     assert mean[off].sum() == pytest.approx(truth[off].sum(), rel=0.25)
-
-
-def test_holm_steps_down():
-    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
-    assert holm([0.05], 0.05) == [True]
-    assert holm([], 0.05) == []
 
 
 # ---------------------------------------------------------------- what is left

@@ -8,7 +8,8 @@ import numpy as np
 
 from ssbmaps._conventions import canonical
 from ssbmaps.interfaces._damage_rules import ALTERNATIVES
-from ssbmaps.interfaces._lateral_result import ENDS, SUFFIXES, holm
+from ssbmaps.interfaces._family import holm
+from ssbmaps.interfaces._lateral_result import ENDS, SUFFIXES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ def rows_of(
     for found in trends:
         rows.append([_row(found[a], found[b], names[a], names[b]) for a, b in pairs])
     tested = [r for row in rows for r in row if r["testable"]]
-    for row, hit in zip(tested, holm([r["p_value"] for r in tested], level), strict=True):
+    for row, hit in zip(tested, holm([r["p_value"] for r in tested]) <= level, strict=True):
         row["suspected"] = np.int8(hit)
         if hit:
             row["statement"] = f"{row['pair'][0]} rises while {row['pair'][1]} falls: {WORDING}; {beam}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ssbmaps._conventions import canonical_order
 from ssbmaps._provenance import finish
+from ssbmaps.interfaces._family import holm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 UNSTEADY = 0.1  # relative jitter; primary currents vary by less
 WORDING = "signal changes over the first scans; cause not identified"
 ENDS = {"": "", "_sd": ": standard error", "_low": ": 95 % interval, low end", "_high": ": 95 % interval, high end"}
-
-
-def holm(p: Floats) -> Floats:
-    """P-values corrected for all that are known (not NaN), so that the family errs no more often than one (Holm 1979)."""
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    result = np.full(len(p), np.nan)
-    result[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
-    return result
 
 
 def as_dataset(

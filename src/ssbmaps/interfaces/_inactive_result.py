@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssbmaps._provenance import finish
-from ssbmaps.interfaces._edge_layer_result import ENDS, Frame, holm, part, spoken
+from ssbmaps.interfaces._edge_layer_result import ENDS, Frame, part, spoken
+from ssbmaps.interfaces._family import holm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

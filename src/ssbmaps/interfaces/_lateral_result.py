@@ -9,6 +9,7 @@ import numpy as np
 
 from ssbmaps._conventions import canonical
 from ssbmaps._provenance import finish
+from ssbmaps.interfaces._family import holm
 from ssbmaps.interfaces._lateral_fit import BLANK
 
 if TYPE_CHECKING:
@@ -39,17 +40,6 @@ def _flat(outcome: Outcome) -> Outcome:
     return replace(outcome, layer=without) if without else outcome
 
 
-def holm(p_values: list[float], level: float) -> list[bool]:
-    """Which of several tests are significant if any false alarm is to have at most the probability `level` (Holm 1979)."""
-    found = [False] * len(p_values)
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    for rank, i in enumerate(order):
-        if p_values[i] > level / (len(order) - rank):
-            break
-        found[i] = True
-    return found
-
-
 def as_dataset(
     outcomes: list[Outcome],
     edges: NDArray[np.float64],
@@ -63,10 +53,10 @@ def as_dataset(
 
     phases, channel, maps = frame
     tested = [i for i, o in enumerate(outcomes) if o.layer is not None]
-    significant = holm([outcomes[i].layer.p_value for i in tested], level)  # type: ignore[union-attr]
+    significant = holm([outcomes[i].layer.p_value for i in tested]) <= level  # type: ignore[union-attr]
     detected = dict(zip(tested, significant, strict=True))
     outcomes = [o if detected.get(i, False) else _flat(o) for i, o in enumerate(outcomes)]
-    rows = [_row(o, detected.get(i, False)) for i, o in enumerate(outcomes)]
+    rows = [_row(o, bool(detected.get(i, False))) for i, o in enumerate(outcomes)]
     lead = [*(["phase"] if phases is not None else []), *([channel] if channel else [])]
     shape = [*([len(phases)] if phases is not None else []), *([maps.sizes[channel]] if channel else [])]
     units = str(maps.attrs.get("units", "arbitrary"))
