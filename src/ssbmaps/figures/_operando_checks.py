@@ -6,19 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._errors import SsbmapsError
-from ssbmaps.figures._labels import unit_label
+from ssbmaps.figures._operando_read import ENDS, expect, times_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import xarray as xr
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-ENDS = ("", "_low", "_high")
 
 
 def lithiation_figure(result: xr.Dataset) -> Figure:
@@ -58,7 +53,7 @@ def lithiation_figure(result: xr.Dataset) -> Figure:
     from ssbmaps.figures._operando_sheet import Panel, series_sheet
 
     names = [f"{n}{end}" for n in ("signal", "gradient") for end in ENDS]
-    _expect(result, [*names, "particle_signal"], "figures.lithiation_figure", "lithiation")
+    expect(result, [*names, "particle_signal"], "figures.lithiation_figure", "lithiation")
     signal, gradient = (np.stack([_along_time(result, f"{n}{end}")[None] for end in ENDS]) for n in ("signal", "gradient"))
     relative = str(result["signal"].attrs.get("units", "")) != "counts"
     panels = [
@@ -67,7 +62,7 @@ def lithiation_figure(result: xr.Dataset) -> Figure:
     ]
     n = int(np.isfinite(result["particle_signal"].values).any(axis=_axis(result, "particle_signal")).sum())
     words = [f"bars: 95 % intervals, which hold the scatter of particles (n = {n})", str(result.attrs.get("wording", ""))]
-    return finished(series_sheet(*_times(result), panels, [""], "", None, words))
+    return finished(series_sheet(*times_of(result), panels, [""], "", None, words))
 
 
 def fluence_figure(result: xr.Dataset) -> Figure:
@@ -100,20 +95,14 @@ def fluence_figure(result: xr.Dataset) -> Figure:
     from ssbmaps.figures._canvas import finished
     from ssbmaps.figures._operando_sheet import Panel, series_sheet
 
-    _expect(result, ["cumulative_fluence", "limit_share", "statement"], "figures.fluence_figure", "check_fluence")
+    expect(result, ["cumulative_fluence", "limit_share", "statement"], "figures.fluence_figure", "check_fluence")
     share = 100 * _along_time(result, "limit_share")
     panels = [Panel("primary ions since the first analysis", _bare(share), "% of the limit", marks=True)]
     if "removed_depth" in result and np.isfinite(result["removed_depth"].values).any():
         removed = _along_time(result, "removed_depth")
         factor, unit = (1e3, "nm") if np.nanmax(removed) >= 1e-4 else (1e6, "pm")
         panels.append(Panel("material removed, by the stated yield", _bare(factor * removed), unit, marks=True, zero=True))
-    return finished(series_sheet(*_times(result), panels, [""], "", None, [str(result["statement"].values)]))
-
-
-def _expect(result: xr.Dataset, needed: Sequence[str], subject: str, source: str) -> None:
-    missing = [n for n in needed if n not in getattr(result, "data_vars", ())]
-    if missing:
-        raise SsbmapsError(f"{subject}: {', '.join(missing)} missing; expected what interfaces.{source} returns.")
+    return finished(series_sheet(*times_of(result), panels, [""], "", None, [str(result["statement"].values)]))
 
 
 def _along_time(result: xr.Dataset, name: str) -> Floats:
@@ -128,8 +117,3 @@ def _axis(result: xr.Dataset, name: str) -> tuple[int, ...]:
 def _bare(values: Floats) -> Floats:
     """(value | low | high, line, time) without intervals."""
     return np.stack([values, np.full_like(values, np.nan), np.full_like(values, np.nan)])[:, None]
-
-
-def _times(result: xr.Dataset) -> tuple[Floats, str]:
-    time = result["time"]
-    return np.atleast_1d(np.asarray(time.values, np.float64)), unit_label(str(time.attrs.get("units", "1")))

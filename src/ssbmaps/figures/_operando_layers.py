@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssbmaps._errors import SsbmapsError
-from ssbmaps.figures._labels import unit_label
+from ssbmaps.figures._operando_read import ENDS, expect, times_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
-
-ENDS = ("", "_low", "_high")
 
 
 def layer_thickness_figure(result: xr.Dataset) -> Figure:
@@ -82,17 +79,13 @@ def _figure(result: xr.Dataset, name: str, titles: tuple[str, str], scale: tuple
     from ssbmaps.figures._operando_sheet import Panel, series_sheet
 
     needed = [f"{n}{end}" for n in (name, "change") for end in ENDS] + ["statement"]
-    missing = [n for n in needed if n not in getattr(result, "data_vars", ())]
-    if missing:
-        source = "layer_thickness" if name == "thickness" else "void_fraction"
-        raise SsbmapsError(f"{subject}: {', '.join(missing)} missing; expected what interfaces.{source} returns.")
+    expect(result, needed, subject, "layer_thickness" if name == "thickness" else "void_fraction")
     factor, unit = scale
     tables = [np.stack([result[f"{n}{end}"].values[None] for end in ENDS]) * factor for n in (name, "change")]
     panels = [
         Panel(titles[0], tables[0], unit, marks=True),
         Panel(titles[1], tables[1], "points" if unit == "%" else unit, marks=True, zero=True),
     ]
-    times = np.asarray(result["time"].values, float)
+    times, time_unit = times_of(result)
     words = ["bars: 95 % intervals", str(result["statement"].values[-1]), str(result.attrs.get("wording", ""))]
-    time_unit = unit_label(str(result["time"].attrs.get("units", "1")))
     return finished(series_sheet(times, time_unit, panels[: 2 if len(times) > 1 else 1], [""], "", None, words))

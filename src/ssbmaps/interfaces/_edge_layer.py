@@ -36,7 +36,6 @@ class Outcome:
     """Of one region and ion: the test and the fit, or why there is none."""
 
     counts: Floats
-    exposure: Floats
     ratio: float = np.nan
     p_value: float = np.nan
     found: Transient | None = None
@@ -184,9 +183,9 @@ def _outcome(counts: Floats, exposure: Floats, z: Floats, kinds: Sequence[str], 
     """Test and fit of one series of counts."""
     n = len(counts)
     if n < LEAST_SCANS:
-        return Outcome(counts, exposure, why_not=f"{n} scans with counts; at least {LEAST_SCANS} are needed")
+        return Outcome(counts, why_not=f"{n} scans with counts; at least {LEAST_SCANS} are needed")
     if counts.mean() < LEAST_COUNTS:
-        return Outcome(counts, exposure, why_not=f"{counts.mean():.2g} counts per scan; at least 1 is needed")
+        return Outcome(counts, why_not=f"{counts.mean():.2g} counts per scan; at least 1 is needed")
     scans = scans_of(counts, exposure, drift=drift)
     tried = [s for kind in kinds for s in candidates(kind, z)]
     search = Search(scans, scans.of(np.array([s.values(z) for s in tried])))
@@ -194,4 +193,4 @@ def _outcome(counts: Floats, exposure: Floats, z: Floats, kinds: Sequence[str], 
     p = search.chance(float(ratio.value[0]), rng)
     noise = search.noises[ratio.noise[0]]
     found = fit(scans, z, tried[ratio.shape[0]], Jitter(noise.rho / float(search.mean.mean()), noise.phi))
-    return Outcome(counts, exposure, float(ratio.value[0]), p, found, spacing=float(z[1] - z[0]))
+    return Outcome(counts, float(ratio.value[0]), p, found, spacing=float(z[1] - z[0]))
